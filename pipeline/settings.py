@@ -1,0 +1,210 @@
+"""What can be configured, in one frozen model: environment, TOML file, then defaults.
+
+Nothing is read at import. With nothing configured, every command runs on the embedded broker and
+engine below ``./.touchline``.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from pipeline.errors import SettingsError
+
+DEFAULT_FILE = "touchline.toml"
+PREFIX = "TOUCHLINE_"
+
+
+class Settings(BaseSettings):
+    """Every setting of Touchline.
+
+    Sources, strongest first: arguments, ``TOUCHLINE_…`` environment variables, the TOML file
+    (``TOUCHLINE_CONFIG`` or ``./touchline.toml``), the defaults here. Unknown keys are refused.
+    Secrets can also be read from a file: ``TOUCHLINE_…_FILE`` names it.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    # --- where things are -------------------------------------------------------------------
+    home: Path = Field(
+        Path(".touchline"), description="Directory of the embedded stack's data and run files."
+    )
+    catalog: Path | None = Field(
+        None, description="Catalog TOML file; the default catalog when unset."
+    )
+
+    # --- Kafka ------------------------------------------------------------------------------
+    kafka: str | None = Field(
+        None, description="Kafka bootstrap servers, host:port,…; the embedded broker when unset."
+    )
+    kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="Security protocol of the Kafka connection."
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="SASL mechanism."
+    )
+    kafka_username: str | None = Field(None, description="SASL user name.")
+    kafka_password: SecretStr | None = Field(None, description="SASL password.")
+    kafka_ca_file: Path | None = Field(None, description="PEM file of the trusted authorities.")
+    kafka_cert_file: Path | None = Field(None, description="PEM client certificate (mTLS).")
+    kafka_key_file: Path | None = Field(None, description="PEM private key of the certificate.")
+    kafka_group: str = Field("touchline", description="Consumer group of the workers.")
+    topic_prefix: str = Field("", description="Put before every topic name, e.g. 'prod.'.")
+    partitions: int = Field(12, ge=1, le=10_000, description="Partitions of each new topic.")
+    replication: int = Field(1, ge=1, le=10, description="Replication factor of new topics.")
+
+    # --- ClickHouse -------------------------------------------------------------------------
+    clickhouse: str | None = Field(
+        None,
+        description="ClickHouse DSN without password, e.g. clickhouse://user@host:8123/touchline "
+        "(or clickhouses:// for TLS); the embedded engine when unset.",
+    )
+    clickhouse_password: SecretStr | None = Field(None, description="ClickHouse password.")
+    clickhouse_ca_file: Path | None = Field(None, description="PEM file of trusted authorities.")
+    database: str = Field(
+        "touchline", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$", description="ClickHouse database."
+    )
+    cluster: str | None = Field(
+        None, description="ClickHouse cluster to migrate ON; a single server when unset."
+    )
+
+    # --- worker -----------------------------------------------------------------------------
+    batch_rows: int = Field(20_000, ge=1, le=1_000_000, description="Flush at this many records.")
+    batch_seconds: float = Field(1.0, gt=0, le=60, description="Flush at the latest this late.")
+    max_record_bytes: int = Field(
+        262_144, ge=1_024, le=16_777_216, description="Larger records are rejected."
+    )
+    reject_ratio_limit: float = Field(
+        0.5, gt=0, le=1, description="Stop when more than this share of a window is rejected."
+    )
+    reject_window: int = Field(
+        1_000, ge=1, description="Records over which the reject ratio is measured."
+    )
+    session_timeout: float = Field(
+        45.0, ge=6, le=300, description="Kafka consumer session timeout, seconds."
+    )
+    max_poll_interval: float = Field(
+        21_600.0,
+        ge=300,
+        le=86_400,
+        description="Longest outage of ClickHouse, in seconds, after which a worker that waits for "
+        "it still keeps its partitions.",
+    )
+
+    # --- privacy ----------------------------------------------------------------------------
+    pepper: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="Secret key of the identifier hashes. Required with a real ClickHouse; the "
+        "embedded stack makes one and keeps it in its home directory.",
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: arguments, environment, secret files, TOML file."""
+        sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings]
+        sources.append(_SecretFiles(settings_cls))
+        path = Path(os.environ.get(f"{PREFIX}CONFIG", DEFAULT_FILE))
+        if path.is_file():
+            sources.append(TomlConfigSettingsSource(settings_cls, path))
+        return tuple(sources)
+
+    @cached_property
+    def embedded_kafka(self) -> bool:
+        """Whether the embedded broker is used."""
+        return self.kafka is None
+
+    @cached_property
+    def embedded_clickhouse(self) -> bool:
+        """Whether the embedded engine is used."""
+        return self.clickhouse is None
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """Reads ``TOUCHLINE_<SECRET>_FILE``: the path of a file that holds the secret."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        """Return the secret of one field from its file, if its variable is set."""
+        variable = f"{PREFIX}{field_name.upper()}_FILE"
+        path = os.environ.get(variable)
+        if path is None or SecretStr not in getattr(field.annotation, "__args__", ()):
+            return None, field_name, False
+        try:
+            return Path(path).read_text(encoding="utf-8").rstrip("\r\n"), field_name, False
+        except OSError as error:
+            raise SettingsError(f"{variable}: cannot read {path}: {error.strerror}") from error
+
+    def __call__(self) -> dict[str, Any]:
+        """Return every secret that a file provides."""
+        found: dict[str, Any] = {}
+        for name, info in self.settings_cls.model_fields.items():
+            value, key, _ = self.get_field_value(info, name)
+            if value is not None:
+                found[key] = value
+        return found
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Return the environment that makes another process load these settings."""
+    found = {}
+    for name, value in settings:
+        if value is None:
+            continue
+        text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        found[f"{PREFIX}{name.upper()}"] = text
+    return found
+
+
+def load(**overrides: Any) -> Settings:
+    """Read the settings now.
+
+    Args:
+        overrides: Values that beat every other source; ``None`` values are ignored.
+
+    Raises:
+        SettingsError: A setting is unknown or invalid; names it, never shows a secret's value.
+    """
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    known |= {f"{name}_FILE" for name in known} | {f"{PREFIX}CONFIG"}
+    config = os.environ.get(f"{PREFIX}CONFIG")
+    if config is not None and not Path(config).is_file():
+        raise SettingsError(f"{PREFIX}CONFIG: no such file: {config}")
+    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    if unknown:
+        raise SettingsError(
+            f"unknown setting in the environment: {', '.join(unknown)} "
+            "(fix: remove it, or see `touchline settings` for the names)"
+        )
+    try:
+        settings = Settings(**{key: value for key, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        lines = [
+            f"{PREFIX}{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}"
+            for item in error.errors(include_url=False, include_input=False)
+        ]
+        raise SettingsError("\n".join(lines)) from None
+    if not settings.embedded_clickhouse and settings.pepper is None:
+        raise SettingsError(
+            f"{PREFIX}PEPPER: required with a real ClickHouse (fix: set {PREFIX}PEPPER or "
+            f"{PREFIX}PEPPER_FILE to a secret of 16 characters or more, the same for every worker)"
+        )
+    return settings

@@ -1,0 +1,159 @@
+"""Where records live: the names of the topics, and making sure that they are there.
+
+``interactions.<channel>`` for every channel of the catalog, all with the same number of partitions
+so that one worker has one customer's partition of every channel; ``interactions.rejected`` for what
+could not be used; ``moments`` for moments of truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+from uuid import UUID
+
+from kafka import KafkaAdminClient, KafkaConsumer
+from kafka import TopicPartition as KafkaPartition
+from kafka.admin import NewTopic
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from pipeline.brokers import kafka_python_options
+from pipeline.errors import FatalError, RetryableError
+from pipeline.settings import Settings
+from schemas.catalog import Catalog
+
+#: Seconds within which a broker must tell the ends of the topics.
+ENDS_SECONDS = 15.0
+#: A topic and a partition.
+TopicPartition = tuple[str, int]
+
+
+def interactions(settings: Settings, channel: str) -> str:
+    """Return the topic of one channel."""
+    return f"{settings.topic_prefix}interactions.{channel}"
+
+
+def rejected(settings: Settings) -> str:
+    """Return the topic of the records that could not be used."""
+    return f"{settings.topic_prefix}interactions.rejected"
+
+
+def inputs(settings: Settings, catalog: Catalog) -> list[str]:
+    """Return the topics a worker reads, one per channel of the catalog."""
+    return [interactions(settings, channel.id) for channel in catalog.channels]
+
+
+@contextmanager
+def admin(settings: Settings) -> Iterator[KafkaAdminClient]:
+    """Open an admin client.
+
+    Raises:
+        RetryableError: No broker answers.
+    """
+    try:
+        client = KafkaAdminClient(**kafka_python_options(settings))
+    except KafkaError as error:
+        raise RetryableError(
+            f"no Kafka broker at {settings.kafka}: {error} (fix: start it, or check "
+            "TOUCHLINE_KAFKA and TOUCHLINE_KAFKA_SECURITY)"
+        ) from error
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def ensure(settings: Settings, catalog: Catalog) -> dict[str, UUID]:
+    """Create the topics that are missing and check those that are there.
+
+    Returns:
+        The id of every input topic. A topic that is deleted and made again gets another id, which
+        is what tells its offsets apart from those of its predecessor.
+
+    Raises:
+        FatalError: The input topics do not all have the same number of partitions.
+        RetryableError: No broker answers.
+    """
+    wanted = inputs(settings, catalog)
+    with admin(settings) as client:
+        present = set(client.list_topics())
+        counts = {
+            name: len(partitions)
+            for name, (_, partitions) in _describe(client, present & set(wanted)).items()
+        }
+        partitions = max(counts.values(), default=settings.partitions)
+        _create(client, settings, [name for name in wanted if name not in present], partitions)
+        if rejected(settings) not in present:
+            _create(client, settings, [rejected(settings)], settings.partitions)
+        described = _describe(client, wanted)
+    counts = {name: len(ids) for name, (_, ids) in described.items()}
+    if len(set(counts.values())) != 1:
+        listed = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+        raise FatalError(
+            f"the interaction topics must have equal partition counts, they have: {listed} "
+            "(fix: add partitions to the smaller ones while all workers are stopped)"
+        )
+    return {name: topic_id for name, (topic_id, _) in described.items()}
+
+
+def ends(settings: Settings, names: Iterable[str]) -> dict[TopicPartition, int]:
+    """Return the end offset of every partition of the topics (the next offset to be written).
+
+    The high watermark of a fetch decides: the embedded broker answers the plain question for the
+    latest offset with the start of the last batch.
+
+    Raises:
+        RetryableError: The broker does not answer within ``ENDS_SECONDS``.
+    """
+    consumer = KafkaConsumer(**kafka_python_options(settings))
+    try:
+        partitions = [
+            KafkaPartition(name, number)
+            for name in names
+            for number in sorted(consumer.partitions_for_topic(name) or ())
+        ]
+        consumer.assign(partitions)
+        for partition, offset in consumer.end_offsets(partitions).items():
+            consumer.seek(partition, offset)
+        deadline = monotonic() + ENDS_SECONDS
+        while any(consumer.highwater(partition) is None for partition in partitions):
+            if monotonic() > deadline:
+                raise RetryableError(f"the broker did not tell the ends of {', '.join(names)}")
+            consumer.poll(timeout_ms=100)
+        return {(tp.topic, tp.partition): consumer.highwater(tp) for tp in partitions}
+    except KafkaError as error:
+        raise RetryableError(f"cannot read the ends of the topics: {error}") from error
+    finally:
+        consumer.close()
+
+
+def committed(settings: Settings) -> dict[TopicPartition, int]:
+    """Return the worker group's committed offset of every partition it has committed."""
+    with admin(settings) as client:
+        offsets = client.list_group_offsets([settings.kafka_group])[settings.kafka_group]
+    return {(tp.topic, tp.partition): meta.offset for tp, meta in offsets.items()}
+
+
+def _create(
+    client: KafkaAdminClient, settings: Settings, names: list[str], partitions: int
+) -> None:
+    if not names:
+        return
+    topics = [NewTopic(name, partitions, settings.replication) for name in names]
+    try:
+        client.create_topics(topics)
+    except TopicAlreadyExistsError:
+        return  # another worker was faster; the caller describes what is there
+
+
+def _describe(client: KafkaAdminClient, names: Iterable[str]) -> dict[str, tuple[UUID, list[int]]]:
+    names = sorted(names)
+    if not names:
+        return {}
+    found: dict[str, tuple[UUID, list[int]]] = {}
+    for topic in client.describe_topics(names):
+        if topic["error_code"]:
+            raise RetryableError(f"topic {topic['name']}: Kafka error {topic['error_code']}")
+        partitions = [item["partition_index"] for item in topic["partitions"]]
+        found[topic["name"]] = (UUID(str(topic["topic_id"])), partitions)
+    return found

@@ -1,0 +1,336 @@
+"""Kafka to Faust in chunks of records, with acknowledging of our own.
+
+A stock Faust agent pays for every event with hops between coroutines, and its acknowledging loses
+events when an agent fails or finishes out of order. Here one Faust event is a ``Chunk``: what one
+fetch returned for one partition. And an offset is committed only when the agent said that
+everything before it is safe (``Consumer.processed``); what Faust thinks was acknowledged counts for
+nothing.
+
+Nothing is skipped: each chunk says from which position it was fetched, and a chunk that does not
+begin where the last one ended is dropped and its partition sought back. Nothing stale is committed:
+an assignment has an ``epoch``, and what belongs to an earlier one is ignored.
+
+Made for faust-streaming 0.15 on aiokafka 0.14; the methods overridden are the whole coupling.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from time import monotonic
+from typing import Any, NamedTuple, cast
+
+import aiokafka
+from aiokafka.consumer.subscription_state import SubscriptionState
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError, KafkaError
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata, TopicPartition
+from faust import Schema
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage, Message
+
+log = logging.getLogger(__name__)
+
+#: Seconds that a rebalance waits for a last commit of what is already safe.
+REVOKE_COMMIT_SECONDS = 5.0
+
+
+class Chunk(NamedTuple):
+    """What one fetch returned for one partition.
+
+    Attributes:
+        topic: Topic.
+        partition: Partition.
+        begin: Position the fetch began at.
+        end: Position after it; everything in between is here or does not exist.
+        records: aiokafka records in offset order, possibly none (offsets can have gaps).
+        epoch: Assignment it belongs to; set when it is handed to the agent.
+    """
+
+    topic: str
+    partition: int
+    begin: int
+    end: int
+    records: list[ConsumerRecord]
+    epoch: int = -1
+
+    @property
+    def tp(self) -> TP:
+        """Return topic and partition."""
+        return TP(self.topic, self.partition)
+
+
+class ChunkSchema(Schema[None, Any]):
+    """Passes a chunk through Faust undecoded."""
+
+    def loads_key(self, app: Any, message: Message, **_: Any) -> None:
+        """Return no key: a chunk has many."""
+        return
+
+    def loads_value(self, app: Any, message: Message, **_: Any) -> Any:
+        """Return the chunk itself."""
+        return message.value
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """The thread that owns the aiokafka consumer: fetches chunks, commits offsets."""
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        # Faust's own assigns round robin over all partitions; ranges give a worker the same
+        # partition numbers of every topic, so that it sees all channels of its customers.
+        conf = self.app.conf
+        self._assignor = RangePartitionAssignor
+        return aiokafka.AIOKafkaConsumer(
+            client_id=conf.broker_client_id,
+            group_id=conf.id,
+            bootstrap_servers=driver.server_list(transport.url, transport.default_port),
+            partition_assignment_strategy=[RangePartitionAssignor],
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            max_poll_records=conf.broker_max_poll_records,
+            max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
+            max_partition_fetch_bytes=conf.consumer_max_fetch_size,
+            fetch_max_wait_ms=500,
+            request_timeout_ms=int(conf.broker_request_timeout * 1000),
+            session_timeout_ms=int(conf.broker_session_timeout * 1000),
+            rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
+            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
+            metadata_max_age_ms=conf.consumer_metadata_max_age_ms,
+            **driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
+        )
+
+    async def _fetch_records(
+        self,
+        consumer: aiokafka.AIOKafkaConsumer,
+        active_partitions: set[TP],
+        timeout: float | None = None,
+        max_records: int | None = None,
+    ) -> dict[TP, list[Chunk]]:
+        fetcher = consumer._fetcher
+        subscriptions: SubscriptionState = fetcher._subscriptions
+        deadline = monotonic() + (timeout or 0)
+        while self.consumer.flow_active:
+            if consumer._closed or fetcher._closed:
+                raise ConsumerStoppedError
+            if not subscriptions.reassignment_in_progress:
+                before = _positions(subscriptions, active_partitions)
+                with subscriptions.fetch_context():
+                    # timeout 0 and no reassignment: returns without giving up the event loop, so
+                    # the positions before and after belong to exactly these records
+                    drained = await fetcher.fetched_records(
+                        active_partitions, timeout=0, max_records=max_records
+                    )
+                chunks = _chunks(before, _positions(subscriptions, active_partitions), drained)
+                if chunks:
+                    return chunks
+            remaining = deadline - monotonic()
+            if remaining <= 0:
+                break
+            await _wait_for_records(fetcher, remaining)
+        return {}
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        consumer = self._ensure_consumer()
+        assigned = consumer.assignment()
+        wanted = {
+            TopicPartition(*tp): OffsetAndMetadata(offset, "")
+            for tp, offset in offsets.items()
+            if tp in assigned
+        }
+        if not wanted:
+            return False
+        try:
+            await consumer.commit(wanted)
+        except (CommitFailedError, IllegalStateError, ConsumerStoppedError) as error:
+            log.info("commit refused, the partitions moved on: %s", error)
+            return False
+        except KafkaError as error:
+            if not error.retriable:
+                log.exception("commit failed for good")
+                await self.crash(error)
+                return False
+            log.warning("commit failed, will be tried again: %r", error)
+            return False
+        now = monotonic()
+        self.tp_last_committed_at.update(dict.fromkeys(offsets, now))
+        return True
+
+
+class Consumer(driver.Consumer):
+    """Faust's consumer, on chunks, committing what the agent declared processed."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._expected: dict[TP, int] = {}
+        self._processed: dict[TP, int] = {}
+        self._safely_committed: dict[TP, int] = {}
+        self._epoch = 0
+        super().__init__(*args, **kwargs)
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    # --- what the agent says ------------------------------------------------------------------
+
+    def is_current(self, chunk: Chunk) -> bool:
+        """Return whether the chunk belongs to the present assignment."""
+        return chunk.epoch == self._epoch and chunk.tp in self._expected
+
+    def processed(self, chunk: Chunk) -> None:
+        """Declare everything up to the end of a chunk safe; stale chunks are ignored.
+
+        Chunks of one partition must be declared in order.
+        """
+        if self.is_current(chunk):
+            self._processed[chunk.tp] = max(chunk.end, self._processed.get(chunk.tp, 0))
+
+    # --- delivery -----------------------------------------------------------------------------
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
+        """Yield chunks as Faust messages, contiguous per partition."""
+        fetched, _ = await self._wait_next_records(timeout)
+        for tp, chunks in (fetched or {}).items():
+            for chunk in chunks:
+                if self.should_stop or not self.flow_active:
+                    return
+                if await self._accept(TP(*tp), chunk):
+                    yield TP(*tp), self._to_message(TP(*tp), chunk)
+
+    async def _accept(self, tp: TP, chunk: Chunk) -> bool:
+        expected = self._expected.get(tp)
+        if expected is None or chunk.begin < expected:
+            return False  # fetched before the assignment was settled: the seek brings it again
+        if chunk.begin > expected:
+            earliest = (await self.earliest_offsets(tp))[tp]
+            if earliest <= expected:
+                log.warning("seeking %s back from %d to %d", tp, chunk.begin, expected)
+                await self.seek(tp, expected)
+                return False
+            log.error(
+                "%s: offsets %d to %d were deleted from Kafka before they were read "
+                "(fix: longer retention, or more workers)",
+                tp,
+                expected,
+                earliest - 1,
+            )
+            if chunk.begin > earliest:
+                self._expected[tp] = earliest
+                await self.seek(tp, earliest)
+                return False
+        self._expected[tp] = chunk.end
+        self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+        return True
+
+    def _to_message(self, tp: TP, chunk: Chunk) -> ConsumerMessage:
+        return ConsumerMessage(
+            chunk.topic,
+            chunk.partition,
+            chunk.begin,
+            monotonic(),
+            0,
+            None,
+            None,
+            cast(Any, chunk._replace(epoch=self._epoch)),
+            None,
+            0,
+            0,
+            tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+
+    def ack(self, message: Message) -> bool:
+        """Forget the message: Faust's acknowledging decides nothing here."""
+        message.acked = True
+        self._unacked_messages.discard(message)
+        return False
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        return  # chunks know their own ends
+
+    # --- assignment ---------------------------------------------------------------------------
+
+    async def perform_seek(self) -> None:
+        """Seek every partition to its committed offset, or to the beginning without one."""
+        self._forget()
+        await super().perform_seek()
+        assigned = {TP(*tp) for tp in self.assignment()}
+        fresh = [tp for tp in assigned if not self._committed_offset.get(tp)]
+        if fresh:  # the stock seek leaves these wherever a stray fetch had moved them
+            await self._thread.seek_to_beginning(*(TopicPartition(*tp) for tp in fresh))
+        for tp in assigned:
+            position = await self.position(TopicPartition(*tp))
+            if position is not None:
+                self._expected[tp] = position
+                self._read_offset[tp] = None
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Commit what is safe, then forget the assignment."""
+        try:
+            await asyncio.wait_for(self.force_commit(), REVOKE_COMMIT_SECONDS)
+        except asyncio.TimeoutError:
+            log.warning("no commit within %s s of a rebalance", REVOKE_COMMIT_SECONDS)
+        self._forget()
+        await super().on_partitions_revoked(revoked)
+
+    def _forget(self) -> None:
+        self._epoch += 1
+        self._expected.clear()
+        self._processed.clear()
+        self._safely_committed.clear()
+
+    # --- committing ---------------------------------------------------------------------------
+
+    async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        """Commit what was declared processed and is not committed yet."""
+        ready = {
+            tp: offset
+            for tp, offset in self._processed.items()
+            if offset > self._safely_committed.get(tp, -1)
+        }
+        epoch = self._epoch
+        if not ready or not await self._commit(ready):
+            return False
+        if epoch == self._epoch:
+            self._safely_committed.update(ready)
+        self.app.monitor.on_tp_commit(ready)
+        return True
+
+
+class Transport(driver.Transport):
+    """Faust's aiokafka transport with the consumer of this module."""
+
+    Consumer = Consumer
+
+
+def _positions(subscriptions: SubscriptionState, partitions: set[TP]) -> dict[TP, int]:
+    subscription = subscriptions.subscription
+    assignment = subscription.assignment if subscription is not None else None
+    if assignment is None or not assignment.active:
+        return {}
+    found = {}
+    for tp in partitions:
+        if tp in assignment.tps:
+            state = assignment.state_value(tp)
+            if state is not None and state.has_valid_position:
+                found[TP(*tp)] = state.position
+    return found
+
+
+def _chunks(
+    before: Mapping[TP, int], after: Mapping[TP, int], drained: Mapping[Any, list[ConsumerRecord]]
+) -> dict[TP, list[Chunk]]:
+    return {
+        tp: [Chunk(tp.topic, tp.partition, before[tp], end, drained.get(tp, []))]
+        for tp, end in after.items()
+        if tp in before and end > before[tp]
+    }
+
+
+async def _wait_for_records(fetcher: Any, seconds: float) -> None:
+    waiter = fetcher._create_fetch_waiter()
+    done, _ = await asyncio.wait([waiter], timeout=seconds)
+    if done:
+        waiter.result()  # raises what the fetcher could not fetch for, e.g. authorization
+    else:
+        waiter.cancel()

@@ -1,0 +1,184 @@
+"""The consumer's promises, against a partition that is fetched, sought and reassigned at random."""
+
+import asyncio
+
+import pytest
+from faust.types import TP
+from hypothesis import given
+from hypothesis import strategies as st
+from mode import Service
+
+from pipeline.transport import Chunk, Consumer, _chunks
+from pipeline.worker import Worker
+
+PLACE = TP("t", 0)
+
+
+class Monitor:
+    def track_tp_end_offset(self, tp, offset):
+        assert tp == PLACE
+
+    def on_tp_commit(self, offsets):
+        self.committed = offsets
+
+
+class Thread(Service):
+    """In place of the thread that talks to Kafka."""
+
+
+class Threadless(Consumer):
+    def _new_consumer_thread(self):
+        return Thread()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def loop():
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield loop
+    asyncio.set_event_loop(None)
+    loop.close()
+
+
+def run(work):
+    return asyncio.get_event_loop().run_until_complete(work)
+
+
+def consumer_of(log):
+    """A consumer whose thread is replaced by ``log``; everything under test is the real code."""
+    loop = asyncio.get_event_loop()
+    app = Worker("test", broker="aiokafka://127.0.0.1:1", store="memory://", loop=loop)
+    consumer = Threadless(
+        app.transport,
+        callback=lambda message: None,
+        on_partitions_revoked=lambda revoked: None,
+        on_partitions_assigned=lambda assigned: None,
+        loop=loop,
+    )
+    app.monitor = Monitor()
+    consumer.seek = log.seek
+    consumer.earliest_offsets = log.earliest_offsets
+    consumer.highwater = lambda tp: log.end
+    consumer._commit = log.commit
+    return consumer
+
+
+class Log:
+    """One partition: offsets that exist, a fetch position, what was committed."""
+
+    def __init__(self, offsets):
+        self.offsets = sorted(offsets)
+        self.end = max(offsets, default=-1) + 1
+        self.position = 0
+        self.first = 0
+        self.committed = {}
+        self.commits = True
+
+    async def seek(self, tp, offset):
+        self.position = offset
+
+    async def earliest_offsets(self, tp):
+        return {tp: self.first}
+
+    async def commit(self, offsets):
+        if self.commits:
+            self.committed.update(offsets)
+        return self.commits
+
+    def fetch(self, size):
+        begin = max(self.position, self.first)
+        found = [offset for offset in self.offsets if offset >= begin][:size]
+        self.position = found[-1] + 1 if found else self.end
+        return Chunk("t", 0, begin, self.position, found)
+
+
+@given(st.sets(st.integers(0, 60)), st.data())
+def test_delivery_is_contiguous_whatever_strays(offsets, data):
+    log = Log(offsets)
+    consumer = consumer_of(log)
+    consumer._expected[PLACE] = 0
+    got = []
+
+    async def deliver(chunk):
+        if await consumer._accept(PLACE, chunk):
+            got.extend(chunk.records)
+
+    async def strayed():
+        stale = []
+        for _ in range(40):
+            act = data.draw(st.sampled_from(["fetch", "fetch", "stray", "stale", "moved"]))
+            if act == "fetch":
+                chunk = log.fetch(data.draw(st.integers(1, 7)))
+                stale.append(chunk)
+                await deliver(chunk)
+            elif act == "stray":  # fetched, and lost on its way to the agent
+                stale.append(log.fetch(3))
+            elif act == "stale" and stale:
+                await deliver(data.draw(st.sampled_from(stale)))
+            elif act == "moved":
+                log.position = data.draw(st.integers(0, log.end))
+        while consumer._expected[PLACE] < log.end:
+            await deliver(log.fetch(9))
+
+    run(strayed())
+    assert got == log.offsets
+
+
+def test_what_retention_deleted_is_said_and_passed(caplog):
+    log = Log(range(100))
+    consumer = consumer_of(log)
+    consumer._expected[PLACE] = 10
+    log.first = 40
+
+    assert run(consumer._accept(PLACE, log.fetch(5)))
+    assert "offsets 10 to 39 were deleted" in caplog.text
+    assert consumer._expected[PLACE] == 45
+
+
+def test_nothing_is_delivered_before_the_assignment_is_settled():
+    log = Log(range(10))
+    consumer = consumer_of(log)
+    assert not run(consumer._accept(PLACE, log.fetch(5)))
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=10), st.data())
+def test_only_what_was_processed_in_this_assignment_is_committed(sizes, data):
+    log = Log(range(sum(sizes)))
+    consumer = consumer_of(log)
+    consumer._expected[PLACE] = 0
+    safe = 0
+    for size in sizes:
+        chunk = log.fetch(size)
+        message = consumer._to_message(PLACE, chunk)
+        assert run(consumer._accept(PLACE, chunk))
+        consumer.ack(message)  # what Faust does when the agent moves on: decides nothing
+        act = data.draw(st.sampled_from(["processed", "revoked", "commit fails"]))
+        if act == "revoked":
+            consumer._forget()
+            consumer._expected[PLACE] = chunk.end
+        assert consumer.is_current(message.value) == (act != "revoked")
+        log.commits = act != "commit fails"
+        consumer.processed(message.value)
+        run(consumer.force_commit())
+        if act == "processed":
+            safe = chunk.end
+        assert log.committed.get(PLACE, 0) == safe
+        if act == "commit fails":
+            log.commits = True
+            run(consumer.force_commit())
+            safe = chunk.end
+            assert log.committed[PLACE] == safe
+
+
+def test_positions_without_records_still_move():
+    before, after = {PLACE: 5}, {PLACE: 9}
+    assert _chunks(before, after, {}) == {PLACE: [Chunk("t", 0, 5, 9, [])]}
+    assert _chunks(before, before, {}) == {}
+    assert _chunks({}, after, {}) == {}
+
+
+@pytest.mark.parametrize("delivered", [True, False])
+def test_stock_gap_bookkeeping_is_off(delivered):
+    consumer = consumer_of(Log(range(3)))
+    run(consumer._add_gap(PLACE, 0, 5))
+    assert not consumer._gap
