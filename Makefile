@@ -13,16 +13,19 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench up lock clean
+.PHONY: help demo test test-faults check bench up lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo: $(STAMP) ## Run the whole pipeline on this machine, with an embedded broker and engine
 	@$(BIN)/touchline demo
 
 test: $(STAMP) ## Run the tests; ARGS='-k name' for some of them
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-faults: $(STAMP) ## Kill workers at random, twenty times
+	@FAULT_CYCLES=20 $(BIN)/python -m pytest -m faults $(ARGS)
 
 check: $(STAMP) ## Lint, check the formatting, check the types
 	@$(BIN)/ruff check .

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -11,8 +14,12 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+#: Columns of a result that goes into a file or a pipe, which have no width of their own.
+PIPED_COLUMNS = 140
+_width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPED_COLUMNS
+
 #: Results, for people and pipes.
-out = Console(highlight=False)
+out = Console(highlight=False, width=_width)
 #: Progress, warnings and errors.
 err = Console(stderr=True, highlight=False)
 

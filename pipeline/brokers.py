@@ -12,6 +12,9 @@ from typing import Any
 from pipeline.errors import SettingsError
 from pipeline.settings import Settings
 
+#: Longest look for a first broker, in milliseconds; kafka-python's own is half a minute.
+BOOTSTRAP_MS = 10_000
+
 
 def ssl_context(settings: Settings) -> ssl.SSLContext | None:
     """Return the TLS context of the Kafka connection, or None where it is plain text.
@@ -67,6 +70,7 @@ def kafka_python_options(settings: Settings) -> dict[str, Any]:
     options: dict[str, Any] = {
         "bootstrap_servers": bootstrap_servers(settings),
         "security_protocol": settings.kafka_security,
+        "bootstrap_timeout_ms": BOOTSTRAP_MS,
     }
     context = ssl_context(settings)
     if context is not None:

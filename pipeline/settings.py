@@ -166,7 +166,8 @@ class _SecretFiles(PydanticBaseSettingsSource):
 def environment(settings: Settings) -> dict[str, str]:
     """Return the environment that makes another process load these settings."""
     found = {}
-    for name, value in settings:
+    for name in Settings.model_fields:
+        value = getattr(settings, name)
         if value is None:
             continue
         text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)

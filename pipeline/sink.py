@@ -16,24 +16,18 @@ from typing import Any
 from uuid import UUID
 
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import (
-    ClickHouseError,
-    DatabaseError,
-    DataError,
-    OperationalError,
-)
+from clickhouse_connect.driver.exceptions import ClickHouseError, DataError
 
 from pipeline.decode import Reason
-from pipeline.errors import RejectedRecord, RetryableError, SchemaMismatch
+from pipeline.errors import RejectedRecord, TouchlineError
 from pipeline.rejects import Reject
 from pipeline.rows import COLUMNS, Row, columns
+from pipeline.warehouse.client import translated
 
 log = logging.getLogger(__name__)
 
 #: Most months in one insert; ClickHouse refuses blocks that touch over 100 partitions.
 MAX_MONTHS = 90
-#: Errors that no retry can mend: the schema is not what this program writes to.
-_SCHEMA_CODES = frozenset({16, 36, 47, 53, 60, 62, 70, 81})  # NO_SUCH_COLUMN … UNKNOWN_DATABASE
 #: One partition of one life of a topic.
 Source = tuple[str, UUID, int]
 
@@ -44,7 +38,8 @@ _SETTINGS = {"async_insert": 0, "insert_deduplicate": 0}
 _STORED_TO = """
 SELECT topic, topic_id, partition, max(offset)
 FROM {table:Identifier}
-WHERE topic = {topic:String} AND topic_id = {topic_id:UUID} AND partition IN {partitions:Array(UInt32)}
+WHERE topic = {topic:String} AND topic_id = {topic_id:UUID}
+  AND partition IN {partitions:Array(UInt32)}
 GROUP BY topic, topic_id, partition
 """
 _STORED_OFFSETS = """
@@ -159,6 +154,7 @@ class Sink:
         Raises:
             RetryableError: ClickHouse did not take them for now; some may be stored.
             SchemaMismatch: The table is not there or has other columns.
+            FatalError: ClickHouse refuses them for good.
         """
         if not rows:
             return 0, []
@@ -180,6 +176,7 @@ class Sink:
         Raises:
             RetryableError: ClickHouse does not answer for now.
             SchemaMismatch: The table is not there or has other columns.
+            FatalError: ClickHouse refuses them for good.
         """
         if not rejects:
             return []
@@ -197,6 +194,7 @@ class Sink:
         Raises:
             RetryableError: ClickHouse did not take them for now.
             SchemaMismatch: The table is not there or has other columns.
+            FatalError: ClickHouse refuses them for good.
         """
         if not rejects:
             return
@@ -242,16 +240,9 @@ class Sink:
             return self._insert(rows[:half]) + self._insert(rows[half:])
         return []
 
-    def _explained(self, error: ClickHouseError) -> Exception:
+    def _explained(self, error: ClickHouseError) -> TouchlineError:
         self.forget()  # what was sent may or may not be stored: look before the next insert
-        code = getattr(error, "code", None)
-        if isinstance(error, DatabaseError) and code in _SCHEMA_CODES:
-            return SchemaMismatch(
-                f"ClickHouse does not have the tables this version writes to (error {code}); "
-                "fix: run `touchline migrate`"
-            )
-        kind = "is not reachable" if isinstance(error, OperationalError) else "refused"
-        return RetryableError(f"ClickHouse {kind} (error {code}): {type(error).__name__}")
+        return translated(error)
 
 
 def _blocks(rows: Sequence[Row]) -> Iterable[Sequence[Row]]:

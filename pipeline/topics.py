@@ -105,7 +105,7 @@ def ends(settings: Settings, names: Iterable[str]) -> dict[TopicPartition, int]:
     Raises:
         RetryableError: The broker does not answer within ``ENDS_SECONDS``.
     """
-    consumer = KafkaConsumer(**kafka_python_options(settings))
+    consumer = KafkaConsumer(**kafka_python_options(settings), enable_auto_commit=False)
     try:
         partitions = [
             KafkaPartition(name, number)

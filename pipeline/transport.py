@@ -114,15 +114,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         while self.consumer.flow_active:
             if consumer._closed or fetcher._closed:
                 raise ConsumerStoppedError
-            if not subscriptions.reassignment_in_progress:
-                before = _positions(subscriptions, active_partitions)
+            active = frozenset(active_partitions)  # the main thread changes it as it likes
+            if active and not subscriptions.reassignment_in_progress:
+                before = _positions(subscriptions, active)
                 with subscriptions.fetch_context():
                     # timeout 0 and no reassignment: returns without giving up the event loop, so
                     # the positions before and after belong to exactly these records
                     drained = await fetcher.fetched_records(
-                        active_partitions, timeout=0, max_records=max_records
+                        active, timeout=0, max_records=max_records
                     )
-                chunks = _chunks(before, _positions(subscriptions, active_partitions), drained)
+                chunks = _chunks(before, _positions(subscriptions, active), drained)
                 if chunks:
                     return chunks
             remaining = deadline - monotonic()
@@ -303,7 +304,7 @@ class Transport(driver.Transport):
     Consumer = Consumer
 
 
-def _positions(subscriptions: SubscriptionState, partitions: set[TP]) -> dict[TP, int]:
+def _positions(subscriptions: SubscriptionState, partitions: frozenset[TP]) -> dict[TP, int]:
     subscription = subscriptions.subscription
     assignment = subscription.assignment if subscription is not None else None
     if assignment is None or not assignment.active:

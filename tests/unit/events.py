@@ -29,9 +29,8 @@ _line = st.text(
     max_size=40,
 )
 _name = st.from_regex(r"[a-z][a-z0-9_]{0,20}", fullmatch=True)
-_instant = st.datetimes(
-    datetime(1971, 1, 1), datetime(2099, 1, 1), timezones=st.just(timezone.utc)
-).flatmap(
+_FIRST, _LAST = datetime(1971, 1, 1), datetime(2099, 1, 1)  # noqa: DTZ001  # wanted naive
+_instant = st.datetimes(_FIRST, _LAST, timezones=st.just(timezone.utc)).flatmap(
     lambda at: st.integers(-14, 14).map(
         lambda hours: at.astimezone(timezone(timedelta(hours=hours))).isoformat()
     )

@@ -1,0 +1,160 @@
+"""``touchline check``: is this catalog right, and what does it make of these interactions?"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from jobs.console import err, out
+from pipeline import catalog
+from pipeline.classify import Classifier, Moment, stage_of
+from pipeline.decode import decode, known_channels
+from pipeline.errors import CatalogError, Problem, RejectedRecord
+from pipeline.identify import identifiers_of
+from pipeline.settings import load as load_settings
+from schemas.catalog import UNCLASSIFIED
+
+#: Lines of each kind that are shown to a person.
+_SHOWN = 10
+
+
+@dataclass
+class Report:
+    """What came of the lines of an example file."""
+
+    lines: int = 0
+    matched: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    unmatched: Counter[tuple[str, str]] = field(default_factory=Counter)
+    rejected: list[dict[str, Any]] = field(default_factory=list)
+
+
+def check(
+    examples: Annotated[
+        Path | None,
+        typer.Argument(help="NDJSON file of interactions (.gz too, - for standard input)."),
+    ] = None,
+    catalog_file: Annotated[
+        Path | None, typer.Option("--catalog", help="Catalog TOML; the default one when not given.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Validate a catalog and show what it makes of example interactions.
+
+    Ends with 0 when the catalog is right and every line is a valid interaction, with 1 when lines
+    are invalid, with 2 when the catalog cannot be used. A line no rule matches is valid.
+    """
+    settings = load_settings(catalog=catalog_file)
+    loaded = catalog.load(settings.catalog)
+    report = Report() if examples is None else _classify(examples, loaded, settings)
+    if as_json:
+        out.print_json(json.dumps(_as_json(loaded, report)))
+    else:
+        _print(loaded, report, with_examples=examples is not None)
+    raise typer.Exit(1 if report.rejected else 0)
+
+
+def _classify(path: Path, loaded: catalog.LoadedCatalog, settings: Any) -> Report:
+    report = Report()
+    classifier = Classifier(loaded.catalog)
+    channels = known_channels(loaded.channels)
+    events = []
+    with _lines(path) as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            report.lines += 1
+            try:
+                decoded = decode(line.rstrip(b"\r\n"), channels, settings.max_record_bytes)
+            except RejectedRecord as error:
+                cause = {"reason": error.reason, "field": error.field, "error": error.error}
+                report.rejected.append({"line": number, **cause})
+                continue
+            interaction = decoded.interaction
+            customer = next(iter(identifiers_of(interaction.identifiers).items()))
+            moment = (interaction.occurred_at, interaction.event_id)
+            events.append((customer, moment, interaction, classifier.classify(decoded.event)))
+    history: dict[tuple[str, str], dict[str, list[Moment]]] = {}
+    for customer, moment, _, found in events:
+        for fact in found.facts:
+            history.setdefault(customer, {}).setdefault(fact, []).append(moment)
+    for customer, moment, interaction, found in events:
+        if found.touchpoint == UNCLASSIFIED:
+            report.unmatched[interaction.channel, interaction.action] += 1
+        else:
+            stage = stage_of(found, moment, history.get(customer, {}))
+            report.matched[found.touchpoint, interaction.channel, stage] += 1
+    return report
+
+
+@contextmanager
+def _lines(path: Path) -> Iterator[IO[bytes]]:
+    if str(path) == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as opened:
+            yield opened  # type: ignore[misc]
+    except OSError as error:
+        raise CatalogError([Problem(str(path), 0, "", error.strerror or str(error))]) from None
+
+
+def _as_json(loaded: catalog.LoadedCatalog, report: Report) -> dict[str, Any]:
+    return {
+        "catalog": loaded.path,
+        "version": loaded.version,
+        "touchpoints": len(loaded.catalog.touchpoints),
+        "lines": report.lines,
+        "matched": [
+            {"touchpoint": touchpoint, "channel": channel, "stage": stage, "lines": count}
+            for (touchpoint, channel, stage), count in report.matched.most_common()
+        ],
+        "unclassified": [
+            {"channel": channel, "action": action, "lines": count}
+            for (channel, action), count in report.unmatched.most_common()
+        ],
+        "rejected": report.rejected,
+    }
+
+
+def _print(loaded: catalog.LoadedCatalog, report: Report, with_examples: bool) -> None:
+    catalog_ = loaded.catalog
+    out.print(
+        f"{loaded.path}: version {loaded.version}, {len(catalog_.touchpoints)} touchpoints with "
+        f"{sum(len(entry.match) for entry in catalog_.touchpoints)} rules on "
+        f"{len(catalog_.channels)} channels: no problem found",
+        markup=False,
+    )
+    if not with_examples:
+        return
+    table = Table("touchpoint", "channel", "stage", title="Matched")
+    table.add_column("lines", justify="right")
+    for (touchpoint, channel, stage), count in report.matched.most_common():
+        table.add_row(touchpoint, channel, stage, f"{count:,}")
+    out.print(table)
+    if report.unmatched:
+        table = Table("channel", "action", title="No rule matches")
+        table.add_column("lines", justify="right")
+        for (channel, action), count in report.unmatched.most_common():
+            table.add_row(channel, action, f"{count:,}")
+        out.print(table)
+    for item in report.rejected[:_SHOWN]:
+        place = f"line {item['line']}"
+        name = f" {item['field']}:" if item["field"] else ""
+        err.print(f"{place}:{name} {item['error']} ({item['reason']})", style="red", markup=False)
+    if len(report.rejected) > _SHOWN:
+        err.print(f"… and {len(report.rejected) - _SHOWN} more invalid lines")
+    matched, unmatched = report.matched.total(), report.unmatched.total()
+    out.print(
+        f"{report.lines:,} lines: {matched:,} matched, {unmatched:,} unclassified, "
+        f"{len(report.rejected):,} invalid"
+    )

@@ -1,0 +1,127 @@
+"""Wait until everything produced is stored, with a worker of our own where none runs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+
+from pipeline import topics
+from pipeline.errors import FatalError
+from pipeline.settings import Settings, environment
+
+log = logging.getLogger(__name__)
+
+#: Seconds without any progress after which waiting is given up.
+PATIENCE = 120.0
+_POLL_SECONDS = 0.25
+_STOP_SECONDS = 30.0
+
+
+class WorkerProcess:
+    """A ``touchline worker`` in a process of its own.
+
+    Args:
+        process: The process.
+        log_file: Where it writes its log.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], log_file: Path) -> None:
+        self.process = process
+        self.log_file = log_file
+
+    def check(self) -> None:
+        """Raise if it ended.
+
+        Raises:
+            FatalError: With the last lines of its log.
+        """
+        code = self.process.poll()
+        if code is not None:
+            tail = self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
+            raise FatalError(f"the worker ended with code {code}:\n" + "\n".join(tail))
+
+    def stop(self) -> None:
+        """Stop it with SIGTERM and wait; kill it when it does not end in time."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            log.error("worker %d did not stop within %s s", self.process.pid, _STOP_SECONDS)
+            self.process.kill()
+            self.process.wait()
+
+
+def start_worker(settings: Settings) -> WorkerProcess:
+    """Start a worker process.
+
+    Args:
+        settings: With addresses, password and pepper filled in.
+    """
+    log_file = settings.home / "worker.log"
+    root = Path(__file__).resolve().parent.parent
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("TOUCHLINE_")}
+    paths = [str(root), *filter(None, [kept.get("PYTHONPATH")])]
+    with open(os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as out:
+        process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
+            [sys.executable, "-m", "jobs.cli", "worker"],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            env={**kept, **environment(settings), "PYTHONPATH": os.pathsep.join(paths)},
+            start_new_session=True,  # a terminal's Ctrl-C is for us; we stop it in order
+        )
+    return WorkerProcess(process, log_file)
+
+
+@contextmanager
+def working(settings: Settings) -> Iterator[WorkerProcess]:
+    """Run a worker process for the duration of a block."""
+    worker = start_worker(settings)
+    try:
+        yield worker
+    finally:
+        worker.stop()
+
+
+def wait_until_stored(
+    settings: Settings,
+    ends: Mapping[topics.TopicPartition, int],
+    on_progress: Callable[[int], None],
+    worker: WorkerProcess | None = None,
+) -> None:
+    """Wait until the worker group has committed everything up to the given ends.
+
+    Args:
+        settings: With the broker's address filled in.
+        ends: For each partition the offset after the last record to wait for.
+        on_progress: Called with the number of records that are not committed yet.
+        worker: Our own worker process, whose end ends the waiting.
+
+    Raises:
+        FatalError: The worker ended, or nothing moved for ``PATIENCE`` seconds.
+    """
+    last, moved_at = -1, monotonic()
+    while True:
+        done = topics.committed(settings)
+        left = sum(max(end - done.get(place, 0), 0) for place, end in ends.items())
+        on_progress(left)
+        if left == 0:
+            return
+        if worker is not None:
+            worker.check()
+        if left != last:
+            last, moved_at = left, monotonic()
+        elif monotonic() - moved_at > PATIENCE:
+            raise FatalError(
+                f"{left} records wait in Kafka and no worker of group {settings.kafka_group!r} "
+                "takes them (fix: start `touchline worker`, or look at its log)"
+            )
+        sleep(_POLL_SECONDS)

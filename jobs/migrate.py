@@ -1,0 +1,90 @@
+"""``touchline migrate``: the tables and views in ClickHouse, made or brought up to date."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+from clickhouse_connect.driver.client import Client
+
+from jobs.console import err, out
+from pipeline.embedded.stack import endpoints
+from pipeline.settings import Settings, load
+from pipeline.warehouse.client import connect
+from pipeline.warehouse.ddl import Migration, render, shipped
+from pipeline.warehouse.migrate import migrate as apply
+from pipeline.warehouse.migrate import pending
+
+
+def migrate(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the SQL that would be run, and run nothing.")
+    ] = False,
+    cluster: Annotated[
+        str | None, typer.Option(help="Cluster to migrate; a single server when not given.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Create the tables and views in ClickHouse, or bring them up to date.
+
+    Running it again changes nothing. With --cluster the same tables become replicated ones behind
+    distributed ones; a database stays what it was made as.
+    """
+    settings = load(cluster=cluster)
+    if settings.embedded_clickhouse and settings.cluster:
+        if not dry_run:
+            raise typer.BadParameter(
+                "the embedded engine is no cluster: set TOUCHLINE_CLICKHOUSE, or add --dry-run "
+                "to see the SQL",
+                param_hint="--cluster",
+            )
+        _show(settings, list(shipped()), as_json)
+        return
+    with endpoints(settings, kafka=False, clickhouse=True) as connected:
+        client = connect(connected.settings)
+        if dry_run:
+            _show(connected.settings, pending(client, connected.settings), as_json)
+        else:
+            _apply(client, connected.settings, as_json)
+
+
+def _apply(client: Client, settings: Settings, as_json: bool) -> None:
+    def say(migration: Migration, sql: str) -> None:
+        words = sql.split("(", 1)[0].split()[:8]
+        err.print(f"{migration.name}: {' '.join(words)}", style="dim", markup=False)
+
+    applied = apply(client, settings, on_statement=say)
+    if as_json:
+        out.print_json(json.dumps(_summary(settings, applied)))
+    elif applied:
+        out.print(f"{len(applied)} migrations applied to database {settings.database}")
+    else:
+        out.print(f"database {settings.database} is up to date")
+
+
+def _show(settings: Settings, migrations: list[Migration], as_json: bool) -> None:
+    """Print the SQL of migrations, ready for another client."""
+    statements = {
+        migration.name: [
+            statement.sql for statement in render(migration, settings.database, settings.cluster)
+        ]
+        for migration in migrations
+    }
+    if as_json:
+        out.print_json(json.dumps({**_summary(settings, []), "statements": statements}))
+        return
+    for name, sql in statements.items():
+        out.print(f"-- {name}", markup=False, soft_wrap=True)
+        for statement in sql:
+            out.print(f"{statement};\n", markup=False, soft_wrap=True)
+    if not migrations:
+        err.print(f"database {settings.database} is up to date")
+
+
+def _summary(settings: Settings, applied: list[Migration]) -> dict[str, Any]:
+    return {
+        "database": settings.database,
+        "cluster": settings.cluster,
+        "applied": [migration.name for migration in applied],
+    }

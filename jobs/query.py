@@ -1,0 +1,245 @@
+"""``touchline query``: the named queries, for people and for other programs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from clickhouse_connect.driver.client import Client
+from rich.table import Table
+from rich.text import Text
+
+from jobs.console import err, out
+from jobs.tables import present
+from pipeline.embedded.stack import endpoints
+from pipeline.errors import RejectedInput
+from pipeline.identify import KEY_LENGTH, Keyring
+from pipeline.settings import Settings, load
+from pipeline.warehouse.client import connect
+from pipeline.warehouse.migrate import check_schema, migrate
+from pipeline.warehouse.queries import Result, bind, fetch, named_query, run
+from pipeline.warehouse.query_files import NamedQuery, named_queries
+
+#: Rows of a table on a terminal, unless --limit says otherwise.
+_SCREENFUL = 40
+_KEY = re.compile(rf"^[0-9a-f]{{{KEY_LENGTH}}}$")
+
+
+class Form(str, Enum):
+    """What comes out."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+    parquet = "parquet"
+
+
+_CLICKHOUSE_FORM = {Form.csv: "CSVWithNames", Form.parquet: "Parquet"}
+_SUFFIXES = {".json": Form.json, ".csv": Form.csv, ".parquet": Form.parquet}
+
+
+def query(
+    name: Annotated[
+        str | None, typer.Argument(help="Name of the query; --list shows them.")
+    ] = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option("--param", "-p", help="Parameter as name=value; may be repeated."),
+    ] = None,
+    form: Annotated[
+        Form | None,
+        typer.Option("--format", "-f", help="By default a table, or what --out's name says."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Same as --format json.")] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=0, help="Rows at most, 0 for all; a table shows 40 by default."),
+    ] = None,
+    target: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File to write instead of the terminal.")
+    ] = None,
+    show_list: Annotated[
+        bool, typer.Option("--list", "-l", help="Show the queries and their parameters.")
+    ] = False,
+) -> None:
+    """Ask what customers did: a named query, its result as a table, JSON, CSV or Parquet.
+
+    For example: `touchline query top_paths -p since=2026-10-01 -p depth=4`, or one customer's
+    journey: `touchline query timeline -p customer=customer_id:C-17`.
+    """
+    chosen = _form(Form.json if as_json else form, target)
+    if show_list or name is None:
+        _list(chosen)
+        return
+    with _usage():
+        asked = named_query(name)
+        values = _values(param or [])
+        bind(asked, values)  # before anything is started
+    _check_target(chosen, target)
+    settings = load()
+    with endpoints(settings, kafka=False, clickhouse=True) as connected:
+        with _usage():
+            _hash_customer(values, connected.settings)
+        client = connect(connected.settings)
+        if connected.embedded_clickhouse:
+            migrate(client, connected.settings)
+        check_schema(client)
+        _answer(client, asked, values, limit, chosen, target)
+
+
+def _answer(
+    client: Client,
+    asked: NamedQuery,
+    values: dict[str, str],
+    limit: int | None,
+    form: Form,
+    target: Path | None,
+) -> None:
+    if form is Form.table:
+        _show(client, asked, values, limit)
+    elif form is Form.json:
+        _write(_as_json(run(client, asked.name, values, limit or 0)), target)
+    else:
+        clickhouse_form = _CLICKHOUSE_FORM[form]
+        _write(fetch(client, asked.name, values, limit or 0, form=clickhouse_form), target)
+
+
+def _show(client: Client, asked: NamedQuery, values: dict[str, str], limit: int | None) -> None:
+    """Print a table, saying so where rows are left out."""
+    if asked.pivot is not None or (limit is None and asked.limited_by):
+        limit = limit or 0
+    wanted = _SCREENFUL if limit is None else limit
+    cut = wanted > 0 and not asked.limited_by
+    result = run(client, asked.name, values, wanted + 1 if cut else wanted)
+    more = cut and len(result.rows) > wanted
+    present(Result(asked, result.parameters, result.rows[:wanted]) if more else result, out)
+    if more:
+        err.print(f"only the first {wanted} rows are shown (--limit 0 shows all)")
+    if not result.rows:
+        err.print("what there is at all: touchline query data_quality")
+
+
+def _as_json(result: Result) -> bytes:
+    names = [column.name for column in result.query.columns]
+    rows = [dict(zip(names, row, strict=True)) for row in result.rows]
+    return orjson.dumps(rows, option=orjson.OPT_UTC_Z | orjson.OPT_INDENT_2) + b"\n"
+
+
+def _list(form: Form) -> None:
+    queries = named_queries().values()
+    if form is Form.json:
+        listed = [
+            {
+                "name": item.name,
+                "title": item.title,
+                "description": item.description,
+                "parameters": list(item.parameters),
+                "columns": list(item.columns),
+            }
+            for item in queries
+        ]
+        _write(orjson.dumps(listed, option=orjson.OPT_INDENT_2) + b"\n", None)
+        return
+    table = Table("query", "answers", "parameters", header_style="bold", show_lines=True)
+    for item in queries:
+        parameters = Text("\n").join(
+            Text.assemble(
+                (parameter.name, "bold"),
+                f" = {parameter.default}" if parameter.default is not None else " (required)",
+            )
+            for parameter in item.parameters
+        )
+        answers = Text.assemble((item.title, "bold"), f"\n{item.description}")
+        table.add_row(Text(item.name), answers, parameters)
+    out.print(table)
+
+
+def _form(form: Form | None, target: Path | None) -> Form:
+    if form is not None:
+        return form
+    if target is None:
+        return Form.table
+    if target.suffix not in _SUFFIXES:
+        raise typer.BadParameter(
+            "cannot tell the format from the file's name: end it in .json, .csv or .parquet, or "
+            "add --format",
+            param_hint="--out",
+        )
+    return _SUFFIXES[target.suffix]
+
+
+def _check_target(form: Form, target: Path | None) -> None:
+    if form is Form.table and target is not None:
+        raise typer.BadParameter("a table goes to the terminal", param_hint="--format")
+    if form is Form.parquet and target is None and sys.stdout.isatty():
+        raise typer.BadParameter("Parquet is no text: name a file", param_hint="--out")
+    if target is not None and not target.parent.is_dir():
+        raise typer.BadParameter(f"no such directory: {target.parent}", param_hint="--out")
+
+
+def _values(params: list[str]) -> dict[str, str]:
+    """Read name=value.
+
+    Raises:
+        RejectedInput: One has another form, or a name comes twice.
+    """
+    values: dict[str, str] = {}
+    for number, item in enumerate(params, 1):
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise RejectedInput(f"parameter {number} is not of the form name=value")
+        if name in values:
+            raise RejectedInput(f"parameter {name} is given twice")
+        values[name] = value
+    return values
+
+
+def _hash_customer(values: dict[str, str], settings: Settings) -> None:
+    """Turn an identifier given as customer into the customer's key.
+
+    Raises:
+        RejectedInput: It is neither a key nor an identifier.
+    """
+    given = values.get("customer")
+    if given is None or _KEY.match(given):
+        return
+    kind, colon, value = given.partition(":")
+    if not (kind and colon and value) or settings.pepper is None:
+        raise RejectedInput(
+            f"parameter customer must be a customer key ({KEY_LENGTH} hexadecimal characters) or "
+            "an identifier written kind:value, for example customer_id:C-17"
+        )
+    values["customer"] = Keyring(settings.pepper).key(kind, value)
+
+
+def _write(data: bytes, target: Path | None) -> None:
+    """Write to a file, whole or not at all, or to standard output."""
+    if target is None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(target)
+    except OSError as error:
+        raise typer.BadParameter(f"{target}: {error.strerror}", param_hint="--out") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _usage() -> Iterator[None]:
+    """Report what the user got wrong as wrong usage, which ends with exit code 2."""
+    try:
+        yield
+    except RejectedInput as error:
+        raise typer.BadParameter(str(error)) from None

@@ -1,0 +1,107 @@
+"""The Faust worker: ``touchline worker``, or ``faust -A jobs.worker worker`` for its users.
+
+Importing this module reads nothing; the application is built when somebody asks for ``app``.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Annotated, Any
+
+import typer
+
+from pipeline import catalog, settings, topics, worker
+from pipeline.embedded import stack
+from pipeline.errors import FatalError, RetryableError, SettingsError, TouchlineError
+from pipeline.identify import Keyring
+from pipeline.sink import Sink
+from pipeline.warehouse.catalog_tables import publish
+from pipeline.warehouse.client import connect
+from pipeline.warehouse.migrate import check_schema, migrate
+
+log = logging.getLogger(__name__)
+
+#: Seconds a starting worker waits for Kafka and ClickHouse to answer.
+START_SECONDS = 60.0
+
+
+def build(chosen: settings.Settings) -> worker.Worker:
+    """Connect, check and wire a worker.
+
+    Args:
+        chosen: Settings with real addresses, or none for the running embedded stack.
+
+    Raises:
+        FatalError: The embedded stack does not run, or the schema is not this version's.
+        RetryableError: Kafka or ClickHouse do not answer within ``START_SECONDS``.
+        CatalogError: The catalog cannot be used.
+    """
+    loaded = catalog.load(chosen.catalog)
+    if (chosen.embedded_kafka or chosen.embedded_clickhouse) and not stack.running(chosen.home):
+        raise FatalError(
+            f"no embedded stack runs in {chosen.home} (fix: run `touchline up` in another "
+            "terminal, or set TOUCHLINE_KAFKA and TOUCHLINE_CLICKHOUSE)"
+        )
+    with ExitStack() as parts:
+        connected = parts.enter_context(stack.endpoints(chosen, kafka=True, clickhouse=True))
+        ready = connected.settings
+        return _patiently(lambda: _wire(ready, loaded, connected.embedded_clickhouse))
+
+
+def _wire(ready: settings.Settings, loaded: catalog.LoadedCatalog, embedded: bool) -> worker.Worker:
+    client = connect(ready)
+    if embedded:
+        migrate(client, ready)
+    check_schema(client)
+    publish(client, loaded.catalog, loaded.version)
+    if ready.pepper is None:
+        raise SettingsError("TOUCHLINE_PEPPER: not set")
+    ids = topics.ensure(ready, loaded.catalog)
+    ready.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return worker.create(ready, loaded, Keyring(ready.pepper), Sink(client), ids)
+
+
+def _patiently(attempt: Any) -> worker.Worker:
+    deadline = monotonic() + START_SECONDS
+    while True:
+        try:
+            built: worker.Worker = attempt()
+            return built
+        except RetryableError as error:
+            if monotonic() > deadline:
+                raise
+            log.warning("not ready yet: %s", error)
+            sleep(1.0)
+
+
+def command(
+    catalog_file: Annotated[
+        Path | None, typer.Option("--catalog", help="Catalog TOML; the default one when not given.")
+    ] = None,
+) -> None:
+    """Classify interactions from Kafka into ClickHouse until stopped.
+
+    Run as many as there is work for; they share the partitions. Ctrl-C or SIGTERM stops one
+    without losing or repeating anything.
+    """
+    app = build(settings.load(catalog=catalog_file))
+    app.Worker(
+        loglevel=logging.getLogger().level,
+        override_logging=False,
+        redirect_stdouts=False,
+        blocking_timeout=0,
+        quiet=True,
+    ).execute_from_commandline()
+
+
+def __getattr__(name: str) -> Any:
+    """Build ``app`` for ``faust -A jobs.worker worker``."""
+    if name == "app":
+        try:
+            return build(settings.load())
+        except TouchlineError as error:
+            raise SystemExit(f"touchline: {error}") from None
+    raise AttributeError(name)

@@ -1,0 +1,115 @@
+"""Reading a MAP.toml: a checked map, with errors that name file, line and fix.
+
+Beyond the types of ``schemas.mapping`` it checks what the contract and the catalog will ask of
+every row: whatever the map itself says (constants, translations, defaults) must be valid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError, create_model
+
+from pipeline.catalog import parse, read_text
+from pipeline.errors import CatalogError, Problem
+from pipeline.toml_lines import TomlLines
+from schemas.interaction import RATING_SCALES, Envelope, Rating
+from schemas.mapping import Mapping, Value
+
+_Path = tuple[str | int, ...]
+_CHECKED = ("action", "segment", "need", "language", "currency", "direction")
+
+
+@dataclass(frozen=True)
+class LoadedMap:
+    """A map that passed every check that needs no log.
+
+    Attributes:
+        mapping: The model.
+        path: Where it was read from.
+        lines: On which line each of its values stands.
+    """
+
+    mapping: Mapping
+    path: str
+    lines: TomlLines
+
+    def problem(self, path: _Path, message: str, fix: str = "") -> Problem:
+        """Return a problem with one value of the map."""
+        where = ".".join(str(part) for part in path)
+        return Problem(self.path, self.lines.find(path), where, message, fix)
+
+
+def load(path: Path, channels: frozenset[str]) -> LoadedMap:
+    """Read and check a map.
+
+    Args:
+        path: The TOML file.
+        channels: Channels that the catalog declares.
+
+    Raises:
+        CatalogError: With every problem found.
+    """
+    mapping, lines = parse(str(path), read_text(path), Mapping)
+    loaded = LoadedMap(mapping, str(path), lines)
+    problems = [*_invalid_texts(loaded), *_unknown_channels(loaded, channels), *_rating(loaded)]
+    if problems:
+        raise CatalogError(sorted(problems, key=lambda problem: problem.line))
+    return loaded
+
+
+def _invalid_texts(loaded: LoadedMap) -> Iterator[Problem]:
+    event = loaded.mapping.event
+    for name in _CHECKED:
+        value: Value | None = getattr(event, name)
+        if value is None or value.slug:
+            continue
+        probe = _probe(Envelope, name)
+        for below, text in value.results:
+            message = _refused(probe, text)
+            if message:
+                yield loaded.problem(("event", name, *below), message)
+
+
+def _unknown_channels(loaded: LoadedMap, channels: frozenset[str]) -> Iterator[Problem]:
+    value = loaded.mapping.event.channel
+    for below, text in value.results:
+        if text not in channels:
+            yield loaded.problem(
+                ("event", "channel", *below),
+                f"{text!r} is not a channel of the catalog",
+                f"use one of {', '.join(sorted(channels))}, or declare it in the catalog",
+            )
+
+
+def _rating(loaded: LoadedMap) -> Iterator[Problem]:
+    rating = loaded.mapping.event.rating
+    if rating is None:
+        return
+    probe = _probe(Rating, "scale")
+    for below, text in rating.scale.results:
+        if _refused(probe, text):
+            yield loaded.problem(
+                ("event", "rating", "scale", *below),
+                f"{text!r} is not a rating scale",
+                f"use one of {', '.join(RATING_SCALES)}",
+            )
+
+
+def _probe(model: type[BaseModel], name: str) -> type[BaseModel]:
+    """Return a model of one field of another model."""
+    info = model.model_fields[name]
+    annotation: Any = info.annotation
+    return create_model("Probe", value=(annotation, info))
+
+
+def _refused(probe: type[BaseModel], text: str) -> str:
+    """Return why the contract refuses a text; empty where it accepts it."""
+    try:
+        probe.model_validate({"value": text}, strict=True)
+    except ValidationError as error:
+        return str(error.errors(include_url=False, include_input=False)[0]["msg"])
+    return ""

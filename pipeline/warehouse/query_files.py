@@ -1,0 +1,218 @@
+"""The files of the named queries: the header that says what each takes and returns, and the SQL.
+
+A file begins with comment lines: its title, what it answers, and then a line for every parameter
+and every column of the result::
+
+    -- Top paths
+    -- The sequences of touchpoints that customers take most, …
+    --
+    -- param depth UInt16 = 6: steps of a path that count; 0 counts all
+    -- param customer String: no default, so it must be given
+    -- column share share: of all journeys
+    -- pivot touchpoint channel: interactions
+    -- limit top
+
+A column's unit says what its values are: text, list, count, number, share, difference (of two
+shares), seconds, time, or measured (in the unit that the column ``unit`` names; an instant is in
+the column ``at``). ``pivot`` names the columns that become rows, columns and cells where a person
+reads the result; ``limit`` the parameter that limits the rows, where the query itself adds up the
+rest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import lru_cache
+from importlib.resources import files
+from math import isfinite
+from typing import Any
+
+from pipeline.errors import RejectedInput
+
+#: What the values of a column can be.
+UNITS = frozenset(
+    ["text", "list", "count", "number", "share", "difference", "seconds", "time", "measured"]
+)
+
+_PARAM = re.compile(r"^param (\w+) ([^=:]+(?:\([^)]*\))?)(?: = (.*?))?: (.+)$")
+_COLUMN = re.compile(r"^column (\w+) (\w+): (.+)$")
+_PIVOT = re.compile(r"^pivot (\w+) (\w+): ([\w ]+)$")
+_LIMIT = re.compile(r"^limit (\w+)$")
+_UNSIGNED = re.compile(r"^UInt(\d+)$")
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A value that a query takes.
+
+    Attributes:
+        name: Its name in the SQL.
+        type: ClickHouse type.
+        default: Default as text, None where it must be given.
+        description: What it does.
+    """
+
+    name: str
+    type: str
+    default: str | None
+    description: str
+
+    def read(self, text: str) -> Any:
+        """Return the value that a text stands for.
+
+        Raises:
+            RejectedInput: The text is not of the parameter's type; does not show it.
+        """
+        read, expected = _reader(self.type)
+        try:
+            return read(text)
+        except (ValueError, KeyError, OverflowError):
+            raise RejectedInput(f"parameter {self.name} must be {expected}") from None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a query's result.
+
+    Attributes:
+        name: Its name.
+        unit: One of ``UNITS``.
+        description: What it holds.
+    """
+
+    name: str
+    unit: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Pivot:
+    """How a person reads a long result.
+
+    Attributes:
+        rows: Column whose values become rows.
+        columns: Column whose values become columns.
+        cells: Columns that are shown where they cross.
+    """
+
+    rows: str
+    columns: str
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NamedQuery:
+    """One question.
+
+    Attributes:
+        name: Name of its file without the suffix.
+        title: The question in a few words.
+        description: What it answers and what counts.
+        parameters: What it takes, in the file's order.
+        columns: What it returns, in order.
+        pivot: How a person reads it, or None where that is as it comes.
+        limited_by: The parameter that limits the rows, or None where the SQL just ends.
+        sql: The statement with ``{name:Type}`` placeholders, ending in its ORDER BY.
+    """
+
+    name: str
+    title: str
+    description: str
+    parameters: tuple[Parameter, ...]
+    columns: tuple[Column, ...]
+    pivot: Pivot | None
+    limited_by: str | None
+    sql: str
+
+
+@lru_cache(maxsize=1)
+def named_queries() -> dict[str, NamedQuery]:
+    """Return every named query by name, sorted."""
+    found = [
+        parse(file.name.removesuffix(".sql"), file.read_text(encoding="utf-8"))
+        for file in files("schemas").joinpath("sql/queries").iterdir()
+        if file.name.endswith(".sql")
+    ]
+    return {query.name: query for query in sorted(found, key=lambda query: query.name)}
+
+
+def parse(name: str, text: str) -> NamedQuery:
+    """Read a query's file.
+
+    Raises:
+        ValueError: Its header is not as this module describes.
+    """
+    lines = text.split("\n")
+    end = next(number for number, line in enumerate(lines) if not line.startswith("--"))
+    title, *header = [line.removeprefix("--").strip() for line in lines[:end]]
+    prose: list[str] = []
+    parameters: list[Parameter] = []
+    columns: list[Column] = []
+    pivot, limited_by = None, None
+    for line in filter(None, header):
+        if found := _PARAM.match(line):
+            parameters.append(Parameter(found[1], found[2], found[3], found[4]))
+        elif found := _COLUMN.match(line):
+            columns.append(Column(found[1], found[2], found[3]))
+        elif found := _PIVOT.match(line):
+            pivot = Pivot(found[1], found[2], tuple(found[3].split()))
+        elif found := _LIMIT.match(line):
+            limited_by = found[1]
+        elif parameters or columns:
+            raise ValueError(f"{name}: neither param, column, pivot nor limit: {line}")
+        else:
+            prose.append(line)
+    if not columns or {column.unit for column in columns} - UNITS:
+        raise ValueError(f"{name}: needs columns, with known units")
+    return NamedQuery(
+        name=name,
+        title=title,
+        description=" ".join(prose),
+        parameters=tuple(parameters),
+        columns=tuple(columns),
+        pivot=pivot,
+        limited_by=limited_by,
+        sql="\n".join(lines[end:]).strip(),
+    )
+
+
+def _reader(kind: str) -> tuple[Callable[[str], Any], str]:
+    """Return how to read a value of a ClickHouse type, and what to write."""
+    unsigned = _UNSIGNED.match(kind)
+    if unsigned:
+        most = 2 ** int(unsigned[1]) - 1
+        return lambda text: _whole(text, most), f"a whole number from 0 to {most}"
+    if kind.startswith("DateTime64"):
+        return _instant, "a time such as 2026-10-01 or 2026-10-01T12:00:00Z"
+    if kind == "Float64":
+        return _number, "a number"
+    if kind == "Bool":
+        return lambda text: _TRUTH[text.lower()], "true or false"
+    return str, "a text"
+
+
+def _whole(text: str, most: int) -> int:
+    value = int(text)
+    if not 0 <= value <= most:
+        raise ValueError
+    return value
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not isfinite(value):
+        raise ValueError
+    return value
+
+
+def _instant(text: str) -> datetime:
+    """Read an ISO 8601 date or time; UTC where it names no zone."""
+    # Python 3.10 does not know the Z
+    value = datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith(("Z", "z")) else text)
+    if value.tzinfo is None:
+        return value.replace(tzinfo=timezone.utc)
+    return value.astimezone(timezone.utc)

@@ -1,0 +1,96 @@
+-- Data quality
+-- How far the data can be trusted: what is stored, what repeats, what no rule recognised, what was
+-- rejected and why, and how late records came. Records are what Kafka delivered, events are
+-- distinct (customer_key, event_id); a duplicate is a record that repeats an event. An event that
+-- reaches Kafka before its own time (a wrong clock) has a negative arrival delay.
+--
+-- param since DateTime64(6, 'UTC') = 1970-01-01: what happened (rejected records: reached Kafka) at or after this
+-- param until DateTime64(6, 'UTC') = 2100-01-01: what happened (rejected records: reached Kafka) before this
+--
+-- column section text: stored, rejected, channels, time or delay
+-- column measure text: what is measured; in rejected the reason, in channels the channel
+-- column value measured: its value in `unit`; none for times and where there is nothing to measure
+-- column unit text: records, events, share, seconds or time
+-- column at time: the instant, where the unit is time
+WITH
+    stored AS
+    (
+        SELECT
+            count() AS records,
+            uniqExact(customer_key, event_id) AS events,
+            minOrNull(occurred_at) AS first_event,
+            maxOrNull(occurred_at) AS last_event,
+            quantileExactInclusiveOrNull(0.5)(arrival_delay) AS arrival_median,
+            quantileExactInclusiveOrNull(0.99)(arrival_delay) AS arrival_p99,
+            maxOrNull(arrival_delay) AS arrival_max,
+            maxOrNull(dateDiff('millisecond', kafka_at, ingested_at) / 1e3) AS processing_max
+        FROM
+        (
+            SELECT *, dateDiff('millisecond', occurred_at, kafka_at) / 1e3 AS arrival_delay
+            FROM interaction_records FINAL
+            WHERE occurred_at >= {since:DateTime64(6, 'UTC')}
+                AND occurred_at < {until:DateTime64(6, 'UTC')}
+        )
+    ),
+    recognised AS
+    (
+        SELECT count() AS events, countIf(touchpoint = 'unclassified') AS unclassified
+        FROM interactions
+        WHERE occurred_at >= {since:DateTime64(6, 'UTC')}
+            AND occurred_at < {until:DateTime64(6, 'UTC')}
+    ),
+    rejected AS
+    (
+        SELECT reason, count() AS records
+        FROM rejections FINAL
+        WHERE kafka_at >= {since:DateTime64(6, 'UTC')} AND kafka_at < {until:DateTime64(6, 'UTC')}
+        GROUP BY reason
+    ),
+    by_channel AS
+    (
+        SELECT channel, sum(records) AS records
+        FROM
+        (
+            SELECT channel, count() AS records
+            FROM interaction_records FINAL
+            WHERE occurred_at >= {since:DateTime64(6, 'UTC')}
+                AND occurred_at < {until:DateTime64(6, 'UTC')}
+            GROUP BY channel
+            UNION ALL
+            SELECT channel, 0 FROM channels
+        )
+        GROUP BY channel
+    )
+SELECT section, measure, value, unit, at
+FROM
+(
+    SELECT
+        line.1 AS place, line.2 AS section, line.3 AS measure, line.4 AS value, line.5 AS unit,
+        line.6 AS at
+    FROM stored
+    ARRAY JOIN [
+        (11, 'stored', 'records', toNullable(toFloat64(records)), 'records', NULL),
+        (12, 'stored', 'events', toFloat64(events), 'events', NULL),
+        (13, 'stored', 'duplicates', toFloat64(records) - events, 'records', NULL),
+        (41, 'time', 'first_event', NULL, 'time', first_event),
+        (42, 'time', 'last_event', NULL, 'time', last_event),
+        (51, 'delay', 'arrival_delay_median', arrival_median, 'seconds', NULL),
+        (52, 'delay', 'arrival_delay_p99', arrival_p99, 'seconds', NULL),
+        (53, 'delay', 'arrival_delay_max', arrival_max, 'seconds', NULL),
+        (54, 'delay', 'processing_delay_max', processing_max, 'seconds', NULL)
+    ] AS line
+    UNION ALL
+    SELECT line.1, 'stored', line.2, line.3, line.4, NULL
+    FROM recognised
+    ARRAY JOIN [
+        (14, 'unclassified', toNullable(toFloat64(unclassified)), 'events'),
+        (15, 'unclassified_share', if(events = 0, NULL, unclassified / events), 'share')
+    ] AS line
+    UNION ALL
+    SELECT 21, 'rejected', 'all', toFloat64(sum(records)), 'records', NULL FROM rejected
+    UNION ALL
+    SELECT 22, 'rejected', reason, toFloat64(records), 'records', NULL FROM rejected
+    UNION ALL
+    SELECT 31, 'channels', channel, toFloat64(records), 'records', NULL FROM by_channel
+)
+ORDER BY place, value DESC, measure

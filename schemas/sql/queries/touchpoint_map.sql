@@ -1,0 +1,70 @@
+-- Touchpoint map
+-- Where customers of each segment are met: every segment with every lifecycle stage. An empty cell
+-- is shown as 0: nobody of that segment was met there. A customer's segment is the latest one
+-- delivered before `until`, empty where none ever was. Stages and segments of the current catalog
+-- come first, in its order, then others that occur.
+--
+-- param since DateTime64(6, 'UTC') = 1970-01-01: count interactions that happened at or after this
+-- param until DateTime64(6, 'UTC') = 2100-01-01: count interactions that happened before this
+--
+-- column segment text: segment of the customers
+-- column stage text: lifecycle stage
+-- column interactions count: interactions, each event once
+-- column customers count: distinct customers
+-- column touchpoints count: distinct touchpoints used
+-- column owners list: who answers for the touchpoints used, by the current catalog, most interactions first
+--
+-- pivot segment stage: interactions customers touchpoints owners
+WITH
+    (
+        SELECT groupArray((segment, stage, interactions, customers, touchpoints, owners))
+        FROM
+        (
+            SELECT
+                segment,
+                stage,
+                count() AS interactions,
+                uniqExact(customer_key) AS customers,
+                uniqExact(touchpoint) AS touchpoints,
+                sumMapIf([owner], [1], owner != '') AS owned,
+                arraySort((owner, times) -> (-times, owner), owned.1, owned.2) AS owners
+            FROM
+            (
+                SELECT
+                    customer_key,
+                    occurred_at,
+                    touchpoint,
+                    stage,
+                    argMaxIf(segment, (occurred_at, event_id), segment != '')
+                        OVER (PARTITION BY customer_key) AS segment
+                FROM interactions
+                WHERE occurred_at < {until:DateTime64(6, 'UTC')}
+            ) AS met
+            LEFT JOIN touchpoints ON touchpoints.touchpoint = met.touchpoint
+            WHERE occurred_at >= {since:DateTime64(6, 'UTC')}
+            GROUP BY segment, stage
+        )
+    ) AS cells,
+    (SELECT groupArray(segment) FROM (SELECT segment FROM segments ORDER BY position)) AS known_segments,
+    (SELECT groupArray(stage) FROM (SELECT stage FROM stages ORDER BY position)) AS known_stages,
+    arrayConcat(
+        known_segments, arraySort(arrayFilter(s -> NOT has(known_segments, s), arrayDistinct(cells.1)))
+    ) AS all_segments,
+    arrayConcat(
+        known_stages, arraySort(arrayFilter(s -> NOT has(known_stages, s), arrayDistinct(cells.2)))
+    ) AS all_stages
+SELECT
+    all_segments[row] AS segment,
+    all_stages[place] AS stage,
+    cell.3 AS interactions,
+    cell.4 AS customers,
+    cell.5 AS touchpoints,
+    cell.6 AS owners
+FROM
+(
+    SELECT
+        arrayJoin(arrayEnumerate(all_segments)) AS row,
+        arrayJoin(arrayEnumerate(all_stages)) AS place,
+        arrayFirst(c -> c.1 = all_segments[row] AND c.2 = all_stages[place], cells) AS cell
+)
+ORDER BY row, place

@@ -1,0 +1,135 @@
+"""``touchline query`` and ``touchline migrate`` as people and programs run them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from pipeline.embedded.stack import embedded, endpoints
+from pipeline.identify import Keyring
+from pipeline.settings import Settings
+from pipeline.warehouse.client import connect
+from pipeline.warehouse.migrate import migrate
+from tests.integration.command import touchline
+from tests.integration.warehouse_records import insert, record
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A directory whose embedded engine runs and holds sixty interactions of one customer."""
+    path = tmp_path_factory.mktemp("work")
+    settings = Settings(home=path / ".touchline")
+    with (
+        embedded(settings, broker=False),
+        endpoints(settings, kafka=False, clickhouse=True) as connected,
+    ):
+        client = connect(connected.settings)
+        migrate(client, connected.settings)
+        assert connected.settings.pepper is not None
+        key = Keyring(connected.settings.pepper).key("customer_id", "C-17")
+        made = [record(n, customer_key=key, touchpoint=f"t{n % 60}") for n in range(60)]
+        insert(client, made, 100)
+        yield path
+
+
+def test_a_newcomer_with_nothing_stored_gets_an_answer(tmp_path: Path) -> None:
+    ran = touchline(tmp_path, "query", "top_paths")
+    assert ran.returncode == 0, ran.stderr
+    assert b"nothing found" in ran.stdout
+    assert b"data_quality" in ran.stderr
+    assert b"Traceback" not in ran.stderr
+    again = touchline(tmp_path, "migrate")
+    assert (again.returncode, again.stdout) == (0, b"database touchline is up to date\n")
+
+
+def test_table_shows_a_screenful_and_says_so(directory: Path) -> None:
+    ran = touchline(directory, "query", "transitions")
+    assert ran.returncode == 0, ran.stderr
+    assert b"only the first 40 rows are shown (--limit 0 shows all)" in ran.stderr
+    everything = touchline(directory, "query", "transitions", "--limit", "0")
+    assert len(everything.stdout.splitlines()) == len(ran.stdout.splitlines()) + 19
+    assert b"only the first" not in everything.stderr
+
+
+def test_json_is_one_document(directory: Path) -> None:
+    ran = touchline(directory, "query", "timeline", "--json", "-p", "customer=customer_id:C-17")
+    rows = json.loads(ran.stdout)
+    assert [row["touchpoint"] for row in rows] == sorted(
+        (f"t{n}" for n in range(60)), key=lambda name: f"event-{name[1:]}"
+    )
+    assert rows[0]["occurred_at"] == "2026-01-29T22:00:00Z"
+    assert rows[0]["seconds_since_previous"] is None
+    assert b"C-17" not in ran.stdout + ran.stderr
+
+
+def test_csv_and_parquet_hold_the_same(directory: Path) -> None:
+    text = touchline(directory, "query", "transitions", "--format", "csv", "--limit", "5")
+    rows = list(csv.DictReader(io.StringIO(text.stdout.decode())))
+    file = directory / "transitions.parquet"
+    ran = touchline(directory, "query", "transitions", "--limit", "5", "--out", str(file))
+    assert (ran.returncode, ran.stdout) == (0, b"")
+    frame = pl.read_parquet(file)
+    assert frame["transitions"].to_list() == [int(row["transitions"]) for row in rows]
+    assert frame.height == 5
+    assert [name for name in os.listdir(directory) if "part" in name] == []
+
+
+def test_list_names_every_query(directory: Path) -> None:
+    ran = touchline(directory, "query", "--list", "--json")
+    listed = {item["name"]: item for item in json.loads(ran.stdout)}
+    assert {"touchpoint_map", "top_paths", "timeline", "data_quality"} <= listed.keys()
+    assert [item["name"] for item in listed["timeline"]["parameters"]][0] == "customer"
+    assert b"touchpoint_map" in touchline(directory, "query").stdout
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["top_path"], "did you mean top_paths?"),
+        (["top_paths", "-p", "dept=3"], "has no parameter 'dept' (did you mean depth?)"),
+        (["top_paths", "-p", "depth=many"], "depth must be a whole number from 0 to 65535"),
+        (["top_paths", "-p", "depth"], "not of the form name=value"),
+        (["top_paths", "-p", "depth=1", "-p", "depth=2"], "depth is given twice"),
+        (["transitions", "-p", "since=soon"], "since must be a time such as 2026-10-01"),
+        (["timeline"], "needs parameter customer"),
+        (["timeline", "-p", "customer=C-17"], "an identifier written kind:value"),
+        (["top_paths", "-o", "paths.txt"], "end it in .json, .csv or .parquet"),
+        (["top_paths", "-o", "nowhere/paths.csv"], "no such directory"),
+        (["top_paths", "-f", "table", "-o", "paths.csv"], "a table goes to the terminal"),
+    ],
+)
+def test_wrong_usage_says_what_and_ends_with_2(
+    directory: Path, arguments: list[str], said: str
+) -> None:
+    ran = touchline(directory, "query", *arguments)
+    assert ran.returncode == 2
+    assert said in " ".join(ran.stderr.decode().split())
+    assert ran.stdout == b""
+    assert b"C-17" not in ran.stderr.replace(b"customer_id:C-17", b"")
+
+
+def test_dry_run_prints_the_sql_and_runs_nothing(tmp_path: Path) -> None:
+    ran = touchline(tmp_path, "migrate", "--dry-run", "--cluster", "main")
+    assert ran.returncode == 0, ran.stderr
+    assert (
+        b"CREATE TABLE IF NOT EXISTS `touchline`.interaction_records_local ON CLUSTER 'main'"
+        in (ran.stdout)
+    )
+    first = touchline(tmp_path, "migrate", "--dry-run")
+    assert first.stdout.count(b"CREATE") == touchline(tmp_path, "migrate").stderr.count(b"CREATE")
+    assert touchline(tmp_path, "migrate", "--dry-run").stdout == b""
+
+
+def test_migrate_refuses_a_cluster_on_the_embedded_engine(tmp_path: Path) -> None:
+    ran = touchline(tmp_path, "migrate", "--cluster", "main")
+    assert ran.returncode == 2
+    assert b"the embedded engine is no cluster" in ran.stderr

@@ -1,0 +1,110 @@
+"""The whole line on the embedded stack, for tests that break or measure it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+from uuid import UUID
+
+import orjson
+from clickhouse_connect.driver.client import Client
+
+from jobs.drain import WorkerProcess, start_worker, wait_until_stored
+from pipeline import catalog, topics
+from pipeline.embedded.stack import Stack, endpoints
+from pipeline.producers import Producer
+from pipeline.settings import Settings
+from pipeline.simulator import Plan, Truth, simulate
+from pipeline.warehouse.accounting import Account, account
+from pipeline.warehouse.catalog_tables import publish
+from pipeline.warehouse.client import connect
+from pipeline.warehouse.migrate import migrate
+
+
+def until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
+    """Wait until a condition holds and return its value."""
+    deadline = monotonic() + seconds
+    while not (value := condition()):
+        assert monotonic() < deadline, f"not within {seconds} s: {what}"
+        sleep(0.02)
+    return value
+
+
+@dataclass
+class Line:
+    """A running stack with topics and schema, and what was sent through it."""
+
+    settings: Settings
+    loaded: catalog.LoadedCatalog
+    client: Client
+    ids: dict[str, UUID]
+    events: list[dict[str, Any]] = field(default_factory=list)
+    truth: dict[str, Truth] = field(default_factory=dict)
+    values: list[tuple[str, bytes]] = field(default_factory=list)
+    workers: list[WorkerProcess] = field(default_factory=list)
+
+    def produce(self, plan: Plan) -> None:
+        """Send a simulation, malformed records and all, and keep its truth."""
+        with Producer(self.settings, self.loaded.channels) as producer:
+            for produced in simulate(plan):
+                truth = produced.truth
+                self.values.append((truth.channel, produced.value))
+                if truth.valid:
+                    producer.send_raw(produced.value)
+                    self.events.append(orjson.loads(produced.value))
+                    self.truth.setdefault(str(truth.event_id), truth)
+                else:
+                    producer.send_unchecked(truth.channel, produced.value)
+
+    def replay(self) -> None:
+        """Send everything once more."""
+        with Producer(self.settings, self.loaded.channels) as producer:
+            for channel, value in self.values:
+                producer.send_unchecked(channel, value)
+
+    def worker(self, **changes: Any) -> WorkerProcess:
+        """Start a worker process."""
+        worker = start_worker(self.settings.model_copy(update=changes))
+        self.workers.append(worker)
+        return worker
+
+    def ends(self) -> dict[topics.TopicPartition, int]:
+        """Return the ends of the input topics."""
+        return topics.ends(self.settings, sorted(self.ids))
+
+    def drain(self, worker: WorkerProcess | None = None) -> None:
+        """Wait until everything produced is stored."""
+        wait_until_stored(self.settings, self.ends(), lambda left: None, worker)
+
+    def account(self) -> Account:
+        """Add up what became of everything produced."""
+        return account(self.client, self.ids, {}, self.ends())
+
+    def count(self, sql: str, **parameters: Any) -> Any:
+        """Return the only value of a query."""
+        return self.client.query(sql, parameters=parameters).result_rows[0][0]
+
+
+@contextmanager
+def running_line(home: Path, **settings: Any) -> Iterator[Line]:
+    """Run a stack, and stop it and every worker whatever happens."""
+    assert not [name for name in os.environ if name.startswith("TOUCHLINE_")]
+    chosen = Settings(home=home, **settings)
+    loaded = catalog.load(chosen.catalog)
+    with Stack.start(chosen), endpoints(chosen, kafka=True, clickhouse=True) as connected:
+        ready = connected.settings
+        client = connect(ready)
+        migrate(client, ready)
+        publish(client, loaded.catalog, loaded.version)
+        line = Line(ready, loaded, client, topics.ensure(ready, loaded.catalog))
+        try:
+            yield line
+        finally:
+            for worker in line.workers:
+                worker.stop()
+            client.close()

@@ -1,0 +1,180 @@
+"""Results as tables: every value as a person reads it, whatever the width of the terminal."""
+
+from __future__ import annotations
+
+import io
+import re
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from jobs.tables import duration, present
+from pipeline.warehouse.queries import Result, bind, named_query
+
+AT = datetime(2026, 10, 1, 12, 30, 59, 999_000, tzinfo=timezone.utc)
+CUSTOMER = "0" * 32
+TIMELINE = [
+    (AT, None, "phone_menu", "phone", "awareness", 1, "call", "inbound", "learn", "e-1"),
+    (AT, 90061.0, "checkout", "web", "loyalty", 2, "buy", "", "pay", "e-2"),
+]
+MAP = [
+    ("vip", "awareness", 1234, 1, 12, ["Marketing", "Sales"]),
+    ("vip", "loyalty", 0, 0, 0, []),
+    ("", "awareness", 5, 4, 1, ["Marketing"]),
+    ("", "loyalty", 7, 7, 2, ["Service"]),
+]
+
+
+def shown(name: str, rows: list[tuple[Any, ...]], width: int = 200, **values: str) -> str:
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    query = named_query(name)
+    present(Result(query, bind(query, values), rows), console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def words(text: str) -> str:
+    return " ".join(re.sub(r"[─\n]", " ", text).split())
+
+
+def test_numbers_shares_and_durations_are_readable() -> None:
+    row = ("cart", "checkout", 1234567, 890, 0.5, 61.0, 90061.0)
+    text = words(shown("transitions", [row]))
+    assert "from touchpoint to touchpoint transitions customers share median p90" in text
+    assert "cart checkout 1,234,567 890 50.0 % █████ 1 min 1 s 1 d 1 h" in text
+
+
+def test_differences_carry_their_sign() -> None:
+    text = words(shown("stage_distribution", [("trial", 1, 1, 0.25, 0.3, -0.05)]))
+    assert "trial 1 1 25.0 % ██▌ 30.0 % ███ -5.0 %" in text
+    assert "+5.0 %" in shown("stage_distribution", [("trial", 1, 1, 0.25, 0.2, 0.05)])
+
+
+def test_a_matrix_has_a_cell_for_every_pair_and_shows_gaps() -> None:
+    text = shown("touchpoint_map", MAP)
+    lines = [words(line) for line in text.splitlines() if words(line)]
+    assert lines[:6] == [
+        "Touchpoint map",
+        "segment awareness loyalty",
+        "vip 1,234 gap",
+        "1 customer",
+        "12 touchpoints",
+        "Marketing +1",
+    ]
+    assert lines[6:] == [
+        "(none) 5 7",
+        "4 customers 7 customers",
+        "1 touchpoint 2 touchpoints",
+        "Marketing Service",
+    ]
+
+
+def test_a_matrix_of_single_values_is_added_up() -> None:
+    rows = [
+        ("faq", "Service", "web", 3, 2, 0.75),
+        ("faq", "Service", "phone", 1, 1, 0.25),
+        ("form", "Service", "web", 0, 0, 0.0),
+        ("form", "Service", "phone", 0, 0, 0.0),
+    ]
+    text = words(shown("touchpoint_channels", rows))
+    assert "touchpoint web phone all faq 3 1 4 form · · 0" in text
+    narrow = words(shown("touchpoint_channels", rows, width=24))
+    assert "faq Service web 3 faq Service phone 1" in narrow
+    assert "form " not in narrow
+
+
+def test_a_narrow_terminal_gets_less_and_is_told() -> None:
+    text = words(shown("touchpoint_map", MAP, width=36))
+    assert "stage vip (none) all awareness 1,234 5 1,239 loyalty · 7 7" in text
+    assert "interactions only; a wider terminal or --format json shows more" in text
+    text = words(shown("timeline", TIMELINE, 80, customer=CUSTOMER))
+    assert "without journey_number, action, direction, need, event_id" in text
+    assert "e-1" not in text
+
+
+@pytest.mark.parametrize("width", [10, 40, 60, 80, 100, 120, 200])
+def test_no_width_cuts_a_number_or_a_word(width: int) -> None:
+    text = shown("touchpoint_map", MAP, width)
+    assert "1,234" in text
+    assert "awareness" in text
+    text = shown("timeline", TIMELINE, width, customer=CUSTOMER)
+    assert "2026-10-01 12:30:59" in text
+    assert "phone_menu" in text
+    text = shown("top_paths", [("one > two > …", 1234567, 2, 2, 1.0, 0.0)], width)
+    assert "1,234,567" in text
+    if width >= 60:
+        assert all(len(line) <= width for line in text.splitlines())
+
+
+def test_sections_follow_the_journeys_and_times_are_utc() -> None:
+    text = shown("timeline", TIMELINE, customer=CUSTOMER)
+    assert "2026-10-01 12:30:59" in text
+    first, second = (text.index(name) for name in ("phone_menu", "checkout"))
+    assert text[first:second].count("\n") == 2  # a blank line between two journeys
+    assert "–" in text[:second]
+    assert "1 d 1 h" in text[second - 40 :]
+
+
+def test_measures_are_shown_in_their_own_units() -> None:
+    rows = [
+        ("stored", "records", 12345.0, "records", None),
+        ("stored", "unclassified_share", 0.0123, "share", None),
+        ("time", "first_event", None, "time", AT),
+        ("delay", "arrival_delay_max", 3600.0, "seconds", None),
+        ("delay", "arrival_delay_median", None, "seconds", None),
+    ]
+    text = words(shown("data_quality", rows))
+    assert "section measure value stored records 12,345 stored unclassified_share 1.2 %" in text
+    assert "time first_event 2026-10-01 12:30:59 delay arrival_delay_max 1 h" in text
+    assert text.endswith("arrival_delay_median –")
+
+
+def test_an_empty_result_and_the_parameters_that_were_given() -> None:
+    text = shown("top_paths", [], depth="3", since="2026-10-01", collapse_repeats="yes")
+    assert text.splitlines() == [
+        "Top paths",
+        "since 2026-10-01 00:00:00, depth 3",
+        "nothing found",
+    ]
+
+
+def test_markup_in_the_data_is_shown_and_not_followed() -> None:
+    text = shown("transitions", [("[red]a[/red]", "[b]", 1, 1, 1.0, 0.0, 0.0)])
+    assert "[red]a[/red]" in text
+    assert "[b]" in text
+
+
+@pytest.mark.parametrize(
+    "seconds, text",
+    [
+        (0, "0 s"),
+        (0.25, "0.25 s"),
+        (9.994, "9.99 s"),
+        (9.995, "10 s"),
+        (59.6, "1 min"),
+        (61, "1 min 1 s"),
+        (3599.9, "1 h"),
+        (7_260, "2 h 1 min"),
+        (86_400 * 3 + 4 * 3_600 + 59, "3 d 4 h"),
+        (86_400_000, "1,000 d"),
+        (-90, "-1 min 30 s"),
+    ],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@given(st.floats(0, 1e9), st.floats(0, 1e9))
+def test_durations_keep_their_order_within_their_precision(one: float, other: float) -> None:
+    def back(text: str) -> float:
+        sizes = {"d": 86_400.0, "h": 3_600.0, "min": 60.0, "s": 1.0}
+        parts = text.replace(",", "").split()
+        return sum(float(n) * sizes[unit] for n, unit in zip(parts[::2], parts[1::2], strict=True))
+
+    assert back(duration(one)) == pytest.approx(one, rel=0.05, abs=0.5)
+    if one * 1.1 + 1 < other:
+        assert back(duration(one)) < back(duration(other))
