@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -117,14 +118,28 @@ def _show(client: Client, asked: NamedQuery, values: dict[str, str], limit: int 
     if asked.pivot is not None or (limit is None and asked.limited_by):
         limit = limit or 0
     wanted = _SCREENFUL if limit is None else limit
-    cut = wanted > 0 and not asked.limited_by
-    result = run(client, asked.name, values, wanted + 1 if cut else wanted)
-    more = cut and len(result.rows) > wanted
-    present(Result(asked, result.parameters, result.rows[:wanted]) if more else result, out)
+    if asked.limited_by:
+        result, more = run(client, asked.name, values, wanted), False
+    elif asked.pivot is not None:
+        result, more = _first_lines(run(client, asked.name, values), asked.pivot.rows, wanted)
+    else:
+        result = run(client, asked.name, values, wanted and wanted + 1)
+        more = 0 < wanted < len(result.rows)
+        result = replace(result, rows=result.rows[:wanted] if more else result.rows)
+    present(result, out)
     if more:
         err.print(f"only the first {wanted} rows are shown (--limit 0 shows all)")
     if not result.rows:
         err.print("what there is at all: touchline query data_quality")
+
+
+def _first_lines(result: Result, line: str, wanted: int) -> tuple[Result, bool]:
+    """Return a result with the first lines that a table has of it, and whether there are more."""
+    place = [column.name for column in result.query.columns].index(line)
+    lines = list(dict.fromkeys(row[place] for row in result.rows))
+    kept = frozenset(lines[: wanted or None])
+    rows = [row for row in result.rows if row[place] in kept]
+    return replace(result, rows=rows), len(kept) < len(lines)
 
 
 def _as_json(result: Result) -> bytes:

@@ -5,6 +5,7 @@ A terminal may be narrow: of several ways to lay a result out, the fullest that 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from typing import Any
@@ -107,6 +108,8 @@ def _layouts(result: Result) -> Iterator[tuple[Table, str]]:
         note = f"{pivot.cells[0]} only; {_MORE}" if more else ""
         yield _matrix(result, brief), note
         yield _matrix(result, Pivot(pivot.columns, pivot.rows, brief.cells)), note
+        for most in range(len({_key(result, pivot.columns, row) for row in rows}) - 1, 2, -1):
+            yield _matrix(_lumped(result, brief, most), brief), note or _MORE
         place = [column.name for column in columns].index(pivot.cells[0])
         rows = [row for row in rows if row[place]]
     if any(column.unit == "measured" for column in columns):
@@ -116,6 +119,30 @@ def _layouts(result: Result) -> Iterator[tuple[Table, str]]:
         left_out = ", ".join(column.name for column in columns[shown:])
         note = f"without {left_out}; {_MORE}" if left_out else gaps
         yield _listing(Result(result.query, {}, rows), columns[:shown]), note
+
+
+def _key(result: Result, name: str, row: Sequence[Any]) -> Any:
+    return row[[column.name for column in result.query.columns].index(name)]
+
+
+def _lumped(result: Result, pivot: Pivot, most: int) -> Result:
+    """Keep the columns of the matrix with the highest totals and add up the others."""
+    at = {column.name: place for place, column in enumerate(result.query.columns)}
+    column, cell = at[pivot.columns], at[pivot.cells[0]]
+    totals: Counter[Any] = Counter()
+    for row in result.rows:
+        totals[row[column]] += row[cell]
+    kept = {name for name, _ in totals.most_common(most)}
+    rows: list[tuple[Any, ...]] = []
+    others: dict[Any, list[Any]] = {}
+    for row in result.rows:
+        if row[column] in kept:
+            rows.append(row)
+        elif (key := row[at[pivot.rows]]) in others:
+            others[key][cell] += row[cell]
+        else:
+            others[key] = [*row[:column], "(other)", *row[column + 1 :]]
+    return Result(result.query, result.parameters, rows + [tuple(row) for row in others.values()])
 
 
 def _listing(result: Result, columns: Sequence[Column]) -> Table:
@@ -169,10 +196,13 @@ def _matrix(result: Result, pivot: Pivot) -> Table:
     if single:
         table.add_column("all", justify="right", style="bold")
     for name in rows:
-        crossings = [found[name, column] for column in columns]
-        cells = [_crossing(shown, [row[at[cell]] for cell in pivot.cells]) for row in crossings]
+        line = [found.get((name, column)) for column in columns]
+        cells = [
+            _crossing(shown, [row[at[cell]] for cell in pivot.cells]) if row else Text("")
+            for row in line
+        ]
         if single:
-            total = sum(row[at[pivot.cells[0]]] for row in crossings)
+            total = sum(row[at[pivot.cells[0]]] for row in line if row)
             cells.append(_shown(total, shown[0].unit))
         table.add_row(_named(name), *cells)
     return table

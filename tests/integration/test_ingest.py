@@ -8,6 +8,12 @@ from pathlib import Path
 import orjson
 import pytest
 
+from pipeline import catalog
+from pipeline.embedded.stack import Stack, endpoints
+from pipeline.settings import Settings
+from pipeline.warehouse.catalog_tables import publish
+from pipeline.warehouse.client import connect
+from pipeline.warehouse.migrate import migrate
 from tests.integration.command import ROOT, touchline
 
 pytestmark = pytest.mark.integration
@@ -80,3 +86,19 @@ def test_the_real_log_is_stored_row_by_row(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert (report["read"], report["delivered"], report["stored"]) == (8_577, 8_577, 8_577)
     assert (report["distinct"], report["unclassified"], report["rejected"]) == (8_577, 0, {})
+
+
+def test_running_workers_must_use_the_same_catalog(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / ".touchline")
+    default = catalog.load(None)
+    (tmp_path / "log.csv").write_text(ROWS, encoding="utf-8")
+    with Stack.start(settings), endpoints(settings, kafka=True, clickhouse=True) as connected:
+        client = connect(connected.settings)
+        migrate(client, connected.settings)
+        publish(client, default.catalog, default.version)
+        client.close()
+        done = ingest(tmp_path, "log.csv")
+    told = done.stderr.decode().replace("\n", " ")
+    assert done.returncode == 1
+    assert f"the running workers use catalog version {default.version}" in told
+    assert done.stdout == b""

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,6 +61,19 @@ def test_table_shows_a_screenful_and_says_so(directory: Path) -> None:
     assert b"only the first" not in everything.stderr
 
 
+def test_a_limit_on_a_matrix_limits_its_lines(directory: Path) -> None:
+    ran = touchline(directory, "query", "touchpoint_channels", "--limit", "3")
+    assert ran.returncode == 0, ran.stderr
+    lines = [line.split() for line in ran.stdout.decode().splitlines()]
+    assert [line for line in lines if line and line[0].startswith("t")] == [
+        ["touchpoint", "web", "all"],
+        ["t0", "1", "1"],
+        ["t1", "1", "1"],
+        ["t10", "1", "1"],
+    ]
+    assert b"only the first 3 rows" in ran.stderr
+
+
 def test_json_is_one_document(directory: Path) -> None:
     ran = touchline(directory, "query", "timeline", "--json", "-p", "customer=customer_id:C-17")
     rows = json.loads(ran.stdout)
@@ -112,7 +126,7 @@ def test_wrong_usage_says_what_and_ends_with_2(
 ) -> None:
     ran = touchline(directory, "query", *arguments)
     assert ran.returncode == 2
-    assert said in " ".join(ran.stderr.decode().split())
+    assert said in " ".join(re.sub("[─│╭╮╰╯]", " ", ran.stderr.decode()).split())
     assert ran.stdout == b""
     assert b"C-17" not in ran.stderr.replace(b"customer_id:C-17", b"")
 

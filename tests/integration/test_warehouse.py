@@ -16,8 +16,15 @@ from pipeline.warehouse.catalog_tables import publish
 from pipeline.warehouse.migrate import migrate
 from pipeline.warehouse.queries import run
 from pipeline.warehouse.query_files import named_queries
-from schemas.catalog import Catalog
 from tests.integration import warehouse_oracle as oracle
+from tests.integration.warehouse_catalog import (
+    CATALOG,
+    CATALOG_CHANNELS,
+    OWNERS,
+    SEGMENTS,
+    STAGES,
+    WEIGHTS,
+)
 from tests.integration.warehouse_engine import engine
 from tests.integration.warehouse_records import TOPIC_IDS, Record, insert, records
 
@@ -26,48 +33,6 @@ pytestmark = pytest.mark.integration
 EVER = (datetime(1970, 1, 1, tzinfo=timezone.utc), datetime(2100, 1, 1, tzinfo=timezone.utc))
 SOME = (datetime(2026, 1, 30, 1, tzinfo=timezone.utc), datetime(2026, 2, 19, tzinfo=timezone.utc))
 GAP = timedelta(days=14)
-STAGES = ["knowledge", "consideration", "trial", "purchase", "satisfaction", "loyalty"]
-WEIGHTS = [0.1, 0.2, 0.1, 0.3, 0.2, 0.1]
-SEGMENTS = ["vip", "new", "nobody_yet"]
-OWNERS = {
-    "product_page": "E-commerce",
-    "faq": "Service",
-    "checkout": "E-commerce",
-    "complaint": "Service",
-    "never_used": "Nobody",
-}
-CATALOG_CHANNELS = ["store", "web", "email", "phone", "kiosk"]
-CATALOG = Catalog.model_validate(
-    {
-        "version": "1",
-        "name": "Test",
-        "journey": {"gap": "14d"},
-        "channels": [{"id": name, "name": name} for name in CATALOG_CHANNELS],
-        "needs": [{"id": "learn", "name": "Learn"}],
-        "stages": [
-            {"id": name, "name": name, "weight": weight, "phase": "before", "funnel": "decision"}
-            for name, weight in zip(STAGES, WEIGHTS, strict=True)
-        ],
-        "segments": [{"id": name, "name": name} for name in SEGMENTS],
-        "touchpoints": [
-            {
-                "id": name,
-                "name": name,
-                "kind": "communication",
-                "contact": "digital",
-                "needs": ["learn"],
-                "stage": "knowledge",
-                "owner": owner,
-                "outcome": "Knows",
-                "process": "Content",
-                "importance": 3,
-                "match": [{"channel": "web"}],
-            }
-            for name, owner in OWNERS.items()
-        ],
-    }
-)
-
 #: Makes a client on a migrated database of a test's own, with the catalog published.
 Make = Callable[[], Client]
 

@@ -266,3 +266,26 @@ def test_the_receipt_map_on_the_real_log() -> None:
 def test_the_model_of_a_map_is_strict() -> None:
     with pytest.raises(ValueError, match="unknown_key"):
         Mapping.model_validate({"source": "x", "unmapped": "drop", "event": {}, "unknown_key": 1})
+
+
+def test_the_map_of_the_documentation(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "ingest.md").read_text(encoding="utf-8")
+    shown = text.split("```toml\n")[1].split("```")[0]
+    content = (
+        "id,day,time,via,what,total,score,customer,waited\n"
+        '7,25-12-2026,09:30,Desk,Visit (help),"1,50",9,C-7,12.5\n'
+    )
+    [made] = [event(row) for row in results(tmp_path, content, shown)]
+    assert made == {
+        "event_id": "7",
+        "schema_version": "1.0",
+        "channel": "store",
+        "action": "visit_help",
+        "occurred_at": "2026-12-25T09:30:00+01:00",
+        "direction": "inbound",
+        "amount": "1.50",
+        "currency": "EUR",
+        "rating": {"scale": "nps", "score": 9},
+        "identifiers": {"customer_id": "C-7"},
+        "details": {"wait_seconds": 12.5},
+    }

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -160,6 +161,14 @@ def test_what_is_not_valid_is_refused_before_anything_else() -> None:
         producer.send(event())
     with pytest.raises(FatalError, match="not open"):
         producer.send(model)
+
+
+def test_without_any_broker_it_says_what_to_do(tmp_path: Path) -> None:
+    with (
+        pytest.raises(FatalError, match="touchline up"),
+        Producer(Settings(home=tmp_path), CHANNELS),
+    ):
+        pass
 
 
 @given(st.dictionaries(st.sampled_from(["customer_id", "email"]), st.text(), min_size=1))

@@ -87,6 +87,10 @@ def test_a_matrix_of_single_values_is_added_up() -> None:
     assert "form " not in narrow
 
 
+def test_a_matrix_may_lack_a_cell() -> None:
+    assert "vip 1,234" in words(shown("touchpoint_map", [MAP[0], MAP[3]]))
+
+
 def test_a_narrow_terminal_gets_less_and_is_told() -> None:
     text = words(shown("touchpoint_map", MAP, width=36))
     assert "stage vip (none) all awareness 1,234 5 1,239 loyalty · 7 7" in text
