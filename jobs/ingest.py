@@ -18,10 +18,10 @@ from jobs.sending import Ready, Refused, Tally, quiet_kafka, send_all
 from pipeline import catalog, topics
 from pipeline.embedded.stack import endpoints, running
 from pipeline.errors import CatalogError, FatalError, RejectedInput, RejectedRecord, TouchlineError
-from pipeline.producers import map_file
-from pipeline.producers.log_reader import open_log
-from pipeline.producers.log_rows import Log
-from pipeline.producers.mapped import Mapper, Unfit, kept
+from pipeline.mapping import map_file
+from pipeline.mapping.log_reader import open_log
+from pipeline.mapping.log_rows import Log
+from pipeline.mapping.mapped import Mapper, Unfit, kept
 from pipeline.producers.producer import BULK_LINGER_MS, Producer, checker
 from pipeline.producers.reject_file import RejectFile
 from pipeline.settings import Settings

@@ -111,7 +111,7 @@ def _strict_json(value: bytes | None, max_bytes: int) -> dict[str, Any]:
     if value.count(b"{") + value.count(b"[") > MAX_DEPTH and _depth(event) > MAX_DEPTH:
         raise RejectedRecord(Reason.TOO_DEEP.value, f"nested over {MAX_DEPTH} deep")
     if orjson.dumps(event) != value:  # written back unchanged, it cannot have had duplicate keys
-        json.loads(value, object_pairs_hook=_unique)
+        _UNIQUE_KEYS.decode(value.decode())
     return event
 
 
@@ -120,6 +120,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise RejectedRecord(Reason.DUPLICATE_KEY.value, "an object has the same key twice")
     return found
+
+
+_UNIQUE_KEYS = json.JSONDecoder(object_pairs_hook=_unique)
 
 
 def _depth(value: Any) -> int:

@@ -9,10 +9,10 @@ import orjson
 import pytest
 
 from pipeline.errors import RejectedRecord
-from pipeline.producers import map_file
-from pipeline.producers.log_reader import open_log
-from pipeline.producers.map_file import LoadedMap
-from pipeline.producers.mapped import Mapped, Mapper, Unfit
+from pipeline.mapping import map_file
+from pipeline.mapping.log_reader import open_log
+from pipeline.mapping.map_file import LoadedMap
+from pipeline.mapping.mapped import Mapped, Mapper, Unfit
 from pipeline.producers.producer import checker
 
 CHANNELS = frozenset({"web", "email", "phone", "store", "post"})

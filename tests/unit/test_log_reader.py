@@ -16,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import CatalogError, RejectedInput
-from pipeline.producers.csv_log import CsvLog
+from pipeline.mapping.csv_log import CsvLog
+from pipeline.mapping.log_reader import open_log
+from pipeline.mapping.log_rows import ROW_COLUMN, BadRow, Row
+from pipeline.mapping.mapped import Mapped, Mapper, Unfit
 from pipeline.producers.lines import Source
-from pipeline.producers.log_reader import open_log
-from pipeline.producers.log_rows import ROW_COLUMN, BadRow, Row
-from pipeline.producers.mapped import Mapped, Mapper, Unfit
 from pipeline.producers.producer import checker
 from tests.unit.logs import CHANNELS, LOG, MAP, event, loaded_map, misfit, results
 

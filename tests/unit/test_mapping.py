@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from pipeline import catalog
 from pipeline.classify import Classifier
 from pipeline.errors import CatalogError
-from pipeline.producers import map_file
-from pipeline.producers.log_reader import open_log
-from pipeline.producers.mapped import Mapped, Mapper, Unfit
+from pipeline.mapping import map_file
+from pipeline.mapping.log_reader import open_log
+from pipeline.mapping.mapped import Mapped, Mapper, Unfit
 from pipeline.producers.producer import checker
 from schemas.mapping import Mapping
 from tests.unit.logs import LOG, MAP, event, loaded_map, misfit, results

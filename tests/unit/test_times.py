@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.errors import RejectedRecord
-from pipeline.producers.times import instant_reader, parse_iso
-from pipeline.producers.values import Misfit
+from pipeline.mapping.times import instant_reader, parse_iso
+from pipeline.mapping.values import Misfit
 from schemas.mapping import Time
 from tests.unit.logs import reason_of
 

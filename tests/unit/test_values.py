@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.errors import RejectedRecord
-from pipeline.producers.values import (
+from pipeline.mapping.values import (
     Misfit,
     decimal_of,
     detail_reader,

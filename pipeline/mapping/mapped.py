@@ -14,11 +14,11 @@ import orjson
 
 from pipeline.decode import Decoded
 from pipeline.errors import CatalogError, RejectedRecord
-from pipeline.producers.columns import colliding_columns, missing_columns, sources
-from pipeline.producers.fields import event_id_reader, fields_of
-from pipeline.producers.log_rows import ROW_COLUMN, BadRow, Log, Row
-from pipeline.producers.map_file import LoadedMap
-from pipeline.producers.values import Misfit, json_value, slug
+from pipeline.mapping.columns import colliding_columns, missing_columns, sources
+from pipeline.mapping.fields import event_id_reader, fields_of
+from pipeline.mapping.log_rows import ROW_COLUMN, BadRow, Log, Row
+from pipeline.mapping.map_file import LoadedMap
+from pipeline.mapping.values import Misfit, json_value, slug
 from schemas.interaction import SCHEMA_VERSION
 
 

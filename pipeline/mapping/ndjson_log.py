@@ -9,9 +9,9 @@ from itertools import chain, islice
 from typing import Any
 
 from pipeline.errors import RejectedInput
+from pipeline.mapping.log_rows import ABSENT, MAX_LINE, ROW_COLUMN, BadRow, Row, value_at
+from pipeline.mapping.values import Misfit
 from pipeline.producers.lines import Lines, Source
-from pipeline.producers.log_rows import ABSENT, MAX_LINE, ROW_COLUMN, BadRow, Row, value_at
-from pipeline.producers.values import Misfit
 
 #: Rows that are looked at to tell a missing column from an empty one.
 PEEKED_ROWS = 1_000

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import RejectedInput
-from pipeline.producers.csv_log import CsvLog
+from pipeline.mapping.csv_log import CsvLog
+from pipeline.mapping.log_rows import Log
+from pipeline.mapping.ndjson_log import NdjsonLog
+from pipeline.mapping.parquet_log import ParquetLog
 from pipeline.producers.lines import STDIN, opened
-from pipeline.producers.log_rows import Log
-from pipeline.producers.ndjson_log import NdjsonLog
-from pipeline.producers.parquet_log import ParquetLog
 from schemas.mapping import Mapping
 
 _FORMATS = {

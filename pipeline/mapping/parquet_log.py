@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import RejectedInput
-from pipeline.producers.log_rows import ROW_COLUMN, BadRow, Row
+from pipeline.mapping.log_rows import ROW_COLUMN, BadRow, Row
 
 _BATCH_ROWS = 10_000
 

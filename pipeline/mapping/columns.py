@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline.errors import Problem
-from pipeline.producers.log_rows import Log
-from pipeline.producers.map_file import LoadedMap
-from pipeline.producers.values import slug
+from pipeline.mapping.log_rows import Log
+from pipeline.mapping.map_file import LoadedMap
+from pipeline.mapping.values import slug
 from schemas.mapping import EventMap, FromColumns
 
 

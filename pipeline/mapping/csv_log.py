@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pipeline.errors import RejectedInput
+from pipeline.mapping.log_rows import MAX_LINE, ROW_COLUMN, BadRow, Row
+from pipeline.mapping.values import Misfit
 from pipeline.producers.lines import Line, Lines, Source
-from pipeline.producers.log_rows import MAX_LINE, ROW_COLUMN, BadRow, Row
-from pipeline.producers.values import Misfit
 
 
 class CsvLog:

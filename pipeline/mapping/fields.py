@@ -10,9 +10,9 @@ from uuid import UUID, uuid5
 import orjson
 
 from pipeline.errors import RejectedRecord
-from pipeline.producers.log_rows import ABSENT, Row, value_at
-from pipeline.producers.times import instant_reader
-from pipeline.producers.values import (
+from pipeline.mapping.log_rows import ABSENT, Row, value_at
+from pipeline.mapping.times import instant_reader
+from pipeline.mapping.values import (
     Misfit,
     decimal_of,
     detail_reader,

@@ -16,7 +16,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from pipeline.errors import RejectedRecord
-from pipeline.producers.values import Misfit, decimal_of, text_of
+from pipeline.mapping.values import Misfit, decimal_of, text_of
 from schemas.mapping import Time
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
