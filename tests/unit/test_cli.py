@@ -1,0 +1,74 @@
+"""Every command explains itself, and errors end with the exit code the README gives."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobs.cli import COMMANDS
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def touchline(folder, *arguments, **environment):
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("TOUCHLINE_")}
+    return subprocess.run(
+        [sys.executable, "-m", "jobs.cli", *arguments],
+        cwd=folder,
+        env={**kept, "PYTHONPATH": str(ROOT), "COLUMNS": "100", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, ""])
+def test_help(tmp_path, command):
+    done = touchline(tmp_path, *filter(None, [command]), "--help")
+    assert done.returncode == 0, done.stderr
+    assert "Usage: touchline" in done.stdout
+    if not command:
+        assert all(name in done.stdout for name in COMMANDS)
+
+
+def test_every_command_is_in_the_readme():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [name for name in COMMANDS if f"touchline {name}" not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["nope"], 2, "No such command 'nope'"),
+        (["simulate"], 2, "--out"),
+        (["check", "--catalog", "nowhere.toml"], 2, "nowhere.toml: No such file"),
+        (["query", "top_pahts"], 2, "top_paths"),
+        (["worker"], 1, "touchline up"),
+        (["produce", "web", "events.ndjson"], 1, "touchline up"),
+    ],
+)
+def test_errors_are_words_and_codes(tmp_path, arguments, code, says):
+    done = touchline(tmp_path, *arguments)
+    assert done.returncode == code
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_misspelt_setting_is_refused(tmp_path):
+    done = touchline(tmp_path, "check", TOUCHLINE_PARTITONS="3")
+    assert done.returncode == 1
+    assert "TOUCHLINE_PARTITONS" in done.stderr
+
+
+def test_check_shows_what_an_example_file_comes_to(tmp_path):
+    example = ROOT / "schemas" / "examples" / "web" / "valid" / "product_page.json"
+    line = " ".join(example.read_text().split())
+    (tmp_path / "events.ndjson").write_text(f"{line}\nnot json\n")
+    done = touchline(tmp_path, "check", "events.ndjson")
+    assert done.returncode == 1
+    assert "product_page" in done.stdout
+    assert "line 2" in done.stderr
+    assert "2 lines: 1 matched, 0 unclassified, 1 invalid" in done.stdout
