@@ -104,8 +104,10 @@ def configure_logging(verbose: bool) -> None:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
-    for name in ("kafka", "aiokafka", "faust", "mode", "clickhouse_connect", "urllib3"):
+    for name in ("kafka", "aiokafka", "faust", "mode"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in ("clickhouse_connect", "urllib3"):  # their retries are said by who retries
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def main() -> None:
