@@ -15,6 +15,7 @@ import random
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
+from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar, cast
 from uuid import UUID
@@ -42,6 +43,8 @@ _T = TypeVar("_T")
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
 #: Chunks that may wait between the agent and the loop.
 INTAKE = 64
+#: How often a worker shows that it is not stuck, seconds.
+ALIVE_SECONDS = 10.0
 #: Records that one fetch returns at most.
 FETCH_RECORDS = 5_000
 
@@ -234,13 +237,23 @@ def create(
 
     async def store() -> None:
         try:
+            await alive()
             await loop.run()
         except Exception as error:
             log.exception("stopping: nothing of the present batch is acknowledged")
             await app.crash(error)
 
+    async def alive() -> None:
+        alive_file(settings).touch()
+
     app.task(store)
+    app.timer(ALIVE_SECONDS)(alive)
     return app
+
+
+def alive_file(settings: Settings) -> Path:
+    """Return the file a worker touches every ``ALIVE_SECONDS`` while its event loop turns."""
+    return settings.home / "worker.alive"
 
 
 def _options(settings: Settings) -> dict[str, Any]:

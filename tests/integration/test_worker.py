@@ -13,6 +13,7 @@ from jobs.drain import WorkerProcess
 from pipeline import topics
 from pipeline.brokers import kafka_python_options
 from pipeline.settings import environment
+from pipeline.worker import alive_file
 from tests.line import running_line, until
 from tests.unit.events import event
 from tests.unit.test_decode import POISON
@@ -106,6 +107,7 @@ def test_sigterm_ends_it_cleanly_with_everything_stored_committed(line):
     assert worker.process.wait(30) == 0
     committed = sum(topics.committed(line.settings).values())
     assert 500 < committed <= line.count(stored) <= 5000
+    assert alive_file(line.settings).exists()
     line.drain(line.worker())
     assert line.count(stored) == 5000
 
