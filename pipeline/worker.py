@@ -10,6 +10,7 @@ nobody foresaw stops the process without acknowledging anything.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import random
 import threading
@@ -28,7 +29,7 @@ from pipeline import topics
 from pipeline.batch import Batch, Steps
 from pipeline.brokers import bootstrap_servers, sasl_credentials, ssl_context
 from pipeline.catalog import LoadedCatalog
-from pipeline.errors import RetryableError
+from pipeline.errors import RetryableError, TouchlineError
 from pipeline.identify import Keyring
 from pipeline.rejects import Reject, RejectLimit
 from pipeline.rows import Place
@@ -54,6 +55,16 @@ class Worker(faust.App):
 
     def _new_transport(self) -> Any:
         return Transport(self.conf.broker_consumer, self)
+
+    async def on_start(self) -> None:
+        """Start, and look for garbage in cycles less often.
+
+        A batch makes hundreds of thousands of objects and no cycles; by default Python would look
+        through them again and again (measured: a third to a half of the time of the steps).
+        """
+        gc.freeze()
+        gc.set_threshold(100_000, 20, 100)
+        await super().on_start()
 
 
 class Loop:
@@ -239,8 +250,11 @@ def create(
         try:
             await alive()
             await loop.run()
+        except TouchlineError as error:
+            log.critical("stopping, nothing of the present batch is acknowledged: %s", error)
+            await app.crash(error)
         except Exception as error:
-            log.exception("stopping: nothing of the present batch is acknowledged")
+            log.exception("stopping, nothing of the present batch is acknowledged")
             await app.crash(error)
 
     async def alive() -> None:
