@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import sys
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,6 +54,15 @@ def check(
     Ends with 0 when the catalog is right and every line is a valid interaction, with 1 when lines
     are invalid, with 2 when the catalog cannot be used. A line no rule matches is valid.
     """
+    if examples is not None and examples.suffix == ".toml":
+        problem = Problem(
+            str(examples),
+            0,
+            "",
+            "not a file of interactions",
+            f"did you mean --catalog {examples}?",
+        )
+        raise CatalogError([problem])
     settings = load_settings(catalog=catalog_file)
     loaded = catalog.load(settings.catalog)
     report = Report() if examples is None else _classify(examples, loaded, settings)
@@ -104,8 +114,9 @@ def _lines(path: Path) -> Iterator[IO[bytes]]:
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as opened:
             yield opened  # type: ignore[misc]
-    except OSError as error:
-        raise CatalogError([Problem(str(path), 0, "", error.strerror or str(error))]) from None
+    except (OSError, EOFError, zlib.error) as error:
+        message = getattr(error, "strerror", None) or str(error)
+        raise CatalogError([Problem(str(path), 0, "", message)]) from None
 
 
 def _as_json(loaded: catalog.LoadedCatalog, report: Report) -> dict[str, Any]:
@@ -128,10 +139,11 @@ def _as_json(loaded: catalog.LoadedCatalog, report: Report) -> dict[str, Any]:
 
 def _print(loaded: catalog.LoadedCatalog, report: Report, with_examples: bool) -> None:
     catalog_ = loaded.catalog
+    rules = sum(len(entry.match) for entry in catalog_.touchpoints)
     out.print(
-        f"{loaded.path}: version {loaded.version}, {len(catalog_.touchpoints)} touchpoints with "
-        f"{sum(len(entry.match) for entry in catalog_.touchpoints)} rules on "
-        f"{len(catalog_.channels)} channels: no problem found",
+        f"{loaded.path}: version {loaded.version}, "
+        f"{_counted(len(catalog_.touchpoints), 'touchpoint')} with {_counted(rules, 'rule')} on "
+        f"{_counted(len(catalog_.channels), 'channel')}: no problem found",
         markup=False,
     )
     if not with_examples:
@@ -152,9 +164,14 @@ def _print(loaded: catalog.LoadedCatalog, report: Report, with_examples: bool) -
         name = f" {item['field']}:" if item["field"] else ""
         err.print(f"{place}:{name} {item['error']} ({item['reason']})", style="red", markup=False)
     if len(report.rejected) > _SHOWN:
-        err.print(f"… and {len(report.rejected) - _SHOWN} more invalid lines")
+        err.print(f"… and {_counted(len(report.rejected) - _SHOWN, 'more invalid line')}")
     matched, unmatched = report.matched.total(), report.unmatched.total()
     out.print(
-        f"{report.lines:,} lines: {matched:,} matched, {unmatched:,} unclassified, "
+        f"{_counted(report.lines, 'line')}: {matched:,} matched, {unmatched:,} unclassified, "
         f"{len(report.rejected):,} invalid"
     )
+
+
+def _counted(number: int, noun: str) -> str:
+    """Return ``1 line`` or ``2 lines``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

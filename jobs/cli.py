@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from jobs.console import err, out
+from jobs.console import careful_output, err, out
 from pipeline.errors import CatalogError, TouchlineError
 
 #: Subcommands in the order of the help, each with its module and function.
@@ -112,7 +112,8 @@ def configure_logging(verbose: bool) -> None:
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    app(prog_name="touchline")
+    with careful_output():
+        app(prog_name="touchline")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,6 +21,7 @@ from jobs.drain import wait_until_stored, working
 from jobs.tables import present
 from pipeline import catalog, topics
 from pipeline.embedded.stack import endpoints
+from pipeline.errors import FatalError
 from pipeline.producers import Producer
 from pipeline.settings import Settings, load
 from pipeline.simulator import Plan, Produced, simulate
@@ -82,6 +85,12 @@ def demo(
     stage with what the simulator meant. Data stays in ./.touchline for `touchline query`.
     """
     settings = load()
+    if settings.catalog is not None:
+        raise FatalError(
+            "the demo simulates the company of the default catalog (fix: unset TOUCHLINE_CATALOG)"
+        )
+    for sign in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: stop in order
+        signal.signal(sign, signal.default_int_handler)
     plan = Plan(customers=customers, days=days, seed=seed)
     watch = Stopwatch()
     with watch.part("all"), progress() as bar:
@@ -173,6 +182,7 @@ def _report(plan: Plan, sent: Sent, found: Account, truth: dict[str, Any]) -> di
         "produced_by_channel": dict(sorted(sent.by_channel.items())),
         "produced_malformed": sent.malformed,
         "stored": found.stored,
+        "already_stored": found.known,
         "duplicates": found.duplicates,
         "rejected": sum(found.rejected.values()),
         "rejected_by_reason": found.rejected,
@@ -188,6 +198,8 @@ def _print(report: dict[str, Any]) -> None:
         f"\n{report['produced']:,} produced {mark} {report['stored']:,} stored + "
         f"{report['duplicates']:,} duplicates + {report['rejected']:,} rejected"
     )
+    if report["already_stored"]:
+        out.print(f"{report['already_stored']:,} of the stored ones were there from an earlier run")
     reasons = ", ".join(f"{name} {count}" for name, count in report["rejected_by_reason"].items())
     out.print(f"rejected: {reasons or 'none'}; unclassified: {report['unclassified']:,}")
     truth = report["truth"]
@@ -198,4 +210,5 @@ def _print(report: dict[str, Any]) -> None:
     seconds = report["seconds"]
     speed = report["produced"] / max(seconds["produce"] + seconds["store"], 0.01)
     out.print(f"{seconds['all']:.1f} s in all, {speed:,.0f} events/s from producer to table")
-    err.print("\nNow try: touchline query --list", highlight=False)
+    command = "touchline" if shutil.which("touchline") else ".venv/bin/touchline"
+    err.print(f"\nNow try: {command} query --list", highlight=False)

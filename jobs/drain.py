@@ -13,6 +13,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from pipeline import topics
+from pipeline.embedded.broker import die_with_parent
 from pipeline.errors import FatalError
 from pipeline.settings import Settings, environment
 
@@ -44,8 +45,11 @@ class WorkerProcess:
         """
         code = self.process.poll()
         if code is not None:
-            tail = self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
-            raise FatalError(f"the worker ended with code {code}:\n" + "\n".join(tail))
+            lines = self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()
+            said = [line for line in lines if " CRITICAL pipeline.worker: " in line]
+            reason = said[-1].split(" CRITICAL pipeline.worker: ")[1] if said else ""
+            told = reason or "\n".join(lines[-15:])
+            raise FatalError(f"the worker ended with code {code}, log {self.log_file}: {told}")
 
     def stop(self) -> None:
         """Stop it with SIGTERM and wait; kill it when it does not end in time."""
@@ -77,6 +81,7 @@ def start_worker(settings: Settings) -> WorkerProcess:
             stderr=out,
             env={**kept, **environment(settings), "PYTHONPATH": os.pathsep.join(paths)},
             start_new_session=True,  # a terminal's Ctrl-C is for us; we stop it in order
+            preexec_fn=die_with_parent(signal.SIGTERM),
         )
     return WorkerProcess(process, log_file)
 

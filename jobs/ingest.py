@@ -28,7 +28,8 @@ from pipeline.settings import Settings
 from pipeline.settings import load as load_settings
 from pipeline.topics import TopicPartition
 from pipeline.warehouse.accounting import Account, account
-from pipeline.warehouse.client import connect, explained
+from pipeline.warehouse.catalog_tables import current
+from pipeline.warehouse.client import connect
 from pipeline.warehouse.migrate import migrate
 
 
@@ -117,7 +118,10 @@ def _through(
             _wait(ready, ends, sum(ends.values()) - sum(starts.values()), worker)
         except TouchlineError as error:
             tally.error = tally.error or str(error)
-        return account(client, ids, starts, ends) if ends else Account(0, 0, 0, 0)
+        except KeyboardInterrupt:
+            tally.interrupted = True
+            return None
+        return account(client, ids, starts, ends) if ends else Account(0, 0, 0, 0, 0)
 
 
 def _check_catalog(client: Client, loaded: catalog.LoadedCatalog) -> None:
@@ -126,11 +130,10 @@ def _check_catalog(client: Client, loaded: catalog.LoadedCatalog) -> None:
     Raises:
         FatalError: The worker that started last uses another catalog.
     """
-    with explained():
-        found = client.query("SELECT version FROM current_catalog").result_rows
-    if found and found[0][0] != loaded.version:
+    version, _ = current(client)
+    if version and version != loaded.version:
         raise FatalError(
-            f"the running workers use catalog version {found[0][0]}, {loaded.path} is version "
+            f"the running workers use catalog version {version}, {loaded.path} is version "
             f"{loaded.version}: they would not read all its channels, and classify by other rules "
             "(fix: restart them, or `touchline up`, with TOUCHLINE_CATALOG set to it; or stop "
             "`touchline up`, and this command starts what it needs)"
@@ -181,6 +184,7 @@ def _report(
             result |= {
                 "stored": found.records,
                 "distinct": found.stored,
+                "already_stored": found.known,
                 "unclassified": found.unclassified,
                 "rejected": found.rejected,
                 "balanced": found.balanced,
@@ -202,6 +206,8 @@ def _report(
     rejected = sum(found.rejected.values())
     mark = "=" if found.balanced else "≠"
     out.print(
-        f"{found.produced:,} sent {mark} {found.records:,} stored + {rejected:,} rejected; "
-        f"{found.records - found.stored:,} duplicates, {found.unclassified:,} unclassified"
+        f"{found.produced:,} sent {mark} {found.stored:,} stored + {found.duplicates:,} "
+        f"duplicates + {rejected:,} rejected; {found.unclassified:,} unclassified"
     )
+    if found.known:
+        out.print(f"{found.known:,} of the stored ones were there already")

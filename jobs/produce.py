@@ -15,12 +15,16 @@ from jobs.console import err, out
 from jobs.sending import Ready, Refused, Tally, quiet_kafka, send_all
 from pipeline import catalog, topics
 from pipeline.decode import Reason
-from pipeline.errors import RejectedInput, RejectedRecord
+from pipeline.embedded.stack import endpoints, running
+from pipeline.errors import FatalError, RejectedInput, RejectedRecord
 from pipeline.producers.completion import checked
 from pipeline.producers.lines import STDIN, Lines, opened
 from pipeline.producers.producer import BULK_LINGER_MS, DELIVERY_SECONDS, Producer, with_broker
 from pipeline.producers.reject_file import RejectFile
+from pipeline.settings import Settings
 from pipeline.settings import load as load_settings
+from pipeline.warehouse.catalog_tables import current
+from pipeline.warehouse.client import connect
 
 #: Instead of a channel: each line says its own.
 EVERY_CHANNEL = "all"
@@ -68,6 +72,8 @@ def produce(
         )
         raise typer.Exit(2)
     quiet_kafka()
+    wanted_channels = loaded.channels if channel == EVERY_CHANNEL else {channel}
+    _refuse_unread(settings, frozenset(wanted_channels))
     settings = with_broker(settings)
     tally = Tally("line")
     try:
@@ -108,6 +114,25 @@ def bytes_read(size: int | None, position: Callable[[], int]) -> Iterator[Callab
     ) as bar:
         task = bar.add_task("sending", total=size)
         yield lambda: bar.update(task, completed=position())
+
+
+def _refuse_unread(settings: Settings, channels: frozenset[str]) -> None:
+    """Refuse channels that no worker reads, as far as ClickHouse can be asked which they read.
+
+    Raises:
+        FatalError: The catalog of the running workers does not declare a channel.
+    """
+    if settings.embedded_clickhouse and running(settings.home) is None:
+        return
+    with endpoints(settings, kafka=False, clickhouse=True) as connected:
+        version, known = current(connect(connected.settings))
+    unread = sorted(channels - known)
+    if version and unread:
+        raise FatalError(
+            f"the running workers, with catalog version {version}, do not read channel "
+            f"{', '.join(unread)} (fix: restart them, or `touchline up`, with the catalog that "
+            "declares it)"
+        )
 
 
 def _items(lines: Lines, channel: str | None, producer: Producer) -> Iterator[Ready | Refused]:

@@ -18,15 +18,15 @@ from clickhouse_connect.driver.client import Client
 from rich.table import Table
 from rich.text import Text
 
-from jobs.console import err, out
+from jobs.console import err, out, write_document
 from jobs.tables import present
 from pipeline.embedded.stack import endpoints
-from pipeline.errors import RejectedInput
+from pipeline.errors import FatalError, RejectedInput
 from pipeline.identify import KEY_LENGTH, Keyring
 from pipeline.settings import Settings, load
 from pipeline.warehouse.client import connect
 from pipeline.warehouse.migrate import check_schema, migrate
-from pipeline.warehouse.queries import Result, bind, fetch, named_query, run
+from pipeline.warehouse.queries import Result, as_csv, as_json, bind, fetch, named_query, run
 from pipeline.warehouse.query_files import NamedQuery, named_queries
 
 #: Rows of a table on a terminal, unless --limit says otherwise.
@@ -43,7 +43,7 @@ class Form(str, Enum):
     parquet = "parquet"
 
 
-_CLICKHOUSE_FORM = {Form.csv: "CSVWithNames", Form.parquet: "Parquet"}
+_WRITTEN = {Form.json: as_json, Form.csv: as_csv}
 _SUFFIXES = {".json": Form.json, ".csv": Form.csv, ".parquet": Form.parquet}
 
 
@@ -57,9 +57,14 @@ def query(
     ] = None,
     form: Annotated[
         Form | None,
-        typer.Option("--format", "-f", help="By default a table, or what --out's name says."),
+        typer.Option(
+            "--format",
+            "-f",
+            help="By default a table, or what --out's name says. A CSV has the values of the JSON: "
+            "nulls are empty, lists joined by '; '.",
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Same as --format json.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Same as --format json.")] = False,
     limit: Annotated[
         int | None,
         typer.Option(min=0, help="Rows at most, 0 for all; a table shows 40 by default."),
@@ -76,7 +81,7 @@ def query(
     For example: `touchline query top_paths -p since=2026-10-01 -p depth=4`, or one customer's
     journey: `touchline query timeline -p customer=customer_id:C-17`.
     """
-    chosen = _form(Form.json if as_json else form, target)
+    chosen = _form(form, json, target)
     if show_list or name is None:
         _list(chosen)
         return
@@ -86,6 +91,7 @@ def query(
         bind(asked, values)  # before anything is started
     _check_target(chosen, target)
     settings = load()
+    _check_data(settings)
     with endpoints(settings, kafka=False, clickhouse=True) as connected:
         with _usage():
             _hash_customer(values, connected.settings)
@@ -106,11 +112,10 @@ def _answer(
 ) -> None:
     if form is Form.table:
         _show(client, asked, values, limit)
-    elif form is Form.json:
-        _write(_as_json(run(client, asked.name, values, limit or 0)), target)
+    elif form is Form.parquet:
+        _write(fetch(client, asked.name, values, limit or 0, form="Parquet"), target)
     else:
-        clickhouse_form = _CLICKHOUSE_FORM[form]
-        _write(fetch(client, asked.name, values, limit or 0, form=clickhouse_form), target)
+        _write(_WRITTEN[form](run(client, asked.name, values, limit or 0)), target)
 
 
 def _show(client: Client, asked: NamedQuery, values: dict[str, str], limit: int | None) -> None:
@@ -142,14 +147,10 @@ def _first_lines(result: Result, line: str, wanted: int) -> tuple[Result, bool]:
     return replace(result, rows=rows), len(kept) < len(lines)
 
 
-def _as_json(result: Result) -> bytes:
-    names = [column.name for column in result.query.columns]
-    rows = [dict(zip(names, row, strict=True)) for row in result.rows]
-    return orjson.dumps(rows, option=orjson.OPT_UTC_Z | orjson.OPT_INDENT_2) + b"\n"
-
-
 def _list(form: Form) -> None:
     queries = named_queries().values()
+    if form not in (Form.table, Form.json):
+        raise typer.BadParameter("the list is a table or JSON", param_hint="--format")
     if form is Form.json:
         listed = [
             {
@@ -177,7 +178,11 @@ def _list(form: Form) -> None:
     out.print(table)
 
 
-def _form(form: Form | None, target: Path | None) -> Form:
+def _form(form: Form | None, json: bool, target: Path | None) -> Form:
+    if json:
+        if form not in (None, Form.json):
+            raise typer.BadParameter("--json asks for another format", param_hint="--format")
+        return Form.json
     if form is not None:
         return form
     if target is None:
@@ -198,6 +203,19 @@ def _check_target(form: Form, target: Path | None) -> None:
         raise typer.BadParameter("Parquet is no text: name a file", param_hint="--out")
     if target is not None and not target.parent.is_dir():
         raise typer.BadParameter(f"no such directory: {target.parent}", param_hint="--out")
+
+
+def _check_data(settings: Settings) -> None:
+    """Refuse to ask an embedded engine that was never there, which asking would create.
+
+    Raises:
+        FatalError: Its home directory does not exist.
+    """
+    if settings.embedded_clickhouse and not settings.home.expanduser().is_dir():
+        raise FatalError(
+            f"no data in {settings.home} yet (fix: run `touchline demo`, or `touchline up` and "
+            "produce something, or set TOUCHLINE_HOME)"
+        )
 
 
 def _values(params: list[str]) -> dict[str, str]:
@@ -238,8 +256,7 @@ def _hash_customer(values: dict[str, str], settings: Settings) -> None:
 def _write(data: bytes, target: Path | None) -> None:
     """Write to a file, whole or not at all, or to standard output."""
     if target is None:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        write_document(data)
         return
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:

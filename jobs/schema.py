@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 from pydantic import TypeAdapter
 
-from jobs.console import out
+from jobs.console import write_document
 from schemas.catalog import Catalog
 from schemas.interaction import INTERACTION
 from schemas.mapping import Mapping
@@ -33,4 +33,5 @@ def schema(
     ],
 ) -> None:
     """Print the JSON Schema of a contract."""
-    out.print_json(json.dumps(json_schema(contract)))
+    text = json.dumps(json_schema(contract), indent=2)
+    write_document(text.encode() + b"\n")

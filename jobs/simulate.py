@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import time
 from collections import Counter
@@ -80,6 +81,7 @@ def simulate(
 
     The same options give the same bytes on every machine. Some lines are malformed, sent twice or
     late on purpose; --truth says which, and what touchpoint and stage each line was meant to be.
+    A file gets its name when all of it is written.
     """
     if target == "-" and as_json:
         raise typer.BadParameter("--out - and --json both want standard output: write to a file")
@@ -118,6 +120,8 @@ def _write(plan: Plan, target: str, truth: Path | None) -> Summary:
                 first = today if first < 0 else first
                 bar.update(task, completed=min(today - first, plan.days))
         values.flush()
+        if truths is not None:
+            truths.flush()  # before either of the files gets its name
     return summary
 
 
@@ -134,17 +138,26 @@ def _seldom_collecting() -> Iterator[None]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that takes its name, from an older one if need be, when all of it is there."""
+    final = path.resolve()
+    is_special = final.exists() and not final.is_file()  # such as /dev/null, which has to stay
+    part = final if is_special else final.with_name(f"{final.name}.{os.getpid()}.part")
     try:
-        file = path.open("wb")
+        file = part.open("wb")
     except OSError as error:
         raise typer.BadParameter(f"cannot write {path}: {error.strerror}") from None
     try:
         with file:
             yield file
+        if not is_special:
+            part.replace(final)
     except BrokenPipeError:
         raise
     except OSError as error:
         raise FatalError(f"{path}: writing stopped: {error.strerror}") from error
+    finally:
+        if not is_special:
+            part.unlink(missing_ok=True)
 
 
 def _as_json(summary: Summary, target: str, truth: Path | None, seconds: float) -> dict[str, Any]:

@@ -269,7 +269,7 @@ _FORMATS: dict[str, Callable[[Any], str]] = {
     "count": lambda value: f"{value:,}",
     "number": _number,
     "share": lambda value: f"{value * 100:5.1f} %",
-    "difference": lambda value: f"{value * 100:+.1f} %",
+    "difference": lambda value: f"{value * 100:+.1f} pp",
     "seconds": duration,
     "time": _time,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -25,8 +26,14 @@ def up(
     with_worker: Annotated[
         bool, typer.Option("--worker/--no-worker", help="Run a worker as well.")
     ] = True,
+    catalog_file: Annotated[
+        Path | None, typer.Option("--catalog", help="Catalog TOML; the default one when not given.")
+    ] = None,
     kafka_port: Annotated[
-        int, typer.Option(help="Port of the broker on 127.0.0.1; a free one by default.")
+        int,
+        typer.Option(
+            min=0, max=65_535, help="Port of the broker on 127.0.0.1; 0 takes a free one."
+        ),
     ] = 0,
 ) -> None:
     """Keep an embedded Kafka broker, ClickHouse engine and worker running until Ctrl-C.
@@ -34,7 +41,7 @@ def up(
     The broker keeps its records in memory: what no worker has stored by then ends with it. What
     is stored stays in ./.touchline for the next start and for `touchline query`.
     """
-    settings = load()
+    settings = load(catalog=catalog_file)
     if not (settings.embedded_kafka and settings.embedded_clickhouse):
         raise FatalError(
             "`touchline up` runs the embedded stack, and TOUCHLINE_KAFKA or TOUCHLINE_CLICKHOUSE "
@@ -45,10 +52,10 @@ def up(
     def stop(*_: Any) -> None:
         stopping.set()
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sign, stop)
     with ExitStack() as parts:
-        stack = parts.enter_context(Stack.start(settings, kafka_port=kafka_port))
+        stack = parts.enter_context(Stack.start(settings, lasting=True, kafka_port=kafka_port))
         connected = parts.enter_context(endpoints(settings, kafka=True, clickhouse=True))
         migrate(connect(connected.settings), connected.settings)
         topics.ensure(connected.settings, catalog.load(settings.catalog).catalog)

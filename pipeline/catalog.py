@@ -8,27 +8,32 @@ everything they could.
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib.resources import files
 from itertools import product
 from math import prod
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from pipeline.classify import matches
 from pipeline.errors import CatalogError, Problem
-from pipeline.toml_lines import TomlLines
-from schemas.catalog import UNCLASSIFIED, Catalog, Condition, Match
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from pipeline.toml_lines import TomlLines, TomlPath, TomlSource, read_text
+from schemas.catalog import (
+    FIELDS,
+    FREE_FIELDS,
+    REJECTED,
+    UNCLASSIFIED,
+    Catalog,
+    Condition,
+    FieldPath,
+    Match,
+    Version,
+)
+from schemas.text import Label, Name
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -71,28 +76,12 @@ def load(path: Path | None = None) -> LoadedCatalog:
     else:
         name = str(path)
         text = read_text(path)
-    catalog, lines = parse(name, text, Catalog)
-    problems = sorted(_check(catalog, name, lines), key=lambda problem: problem.line)
+    catalog, source = _read(name, text, Catalog)
+    problems = sorted(_check(catalog, source), key=lambda problem: problem.line)
     if problems:
         raise CatalogError(problems)
     digest = hashlib.sha256(catalog.model_dump_json().encode()).hexdigest()
     return LoadedCatalog(catalog, f"{catalog.version}+{digest[:12]}", name)
-
-
-def read_text(path: Path) -> str:
-    """Return the text of a file that a person wrote.
-
-    Raises:
-        CatalogError: It cannot be read or is not UTF-8.
-    """
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise CatalogError([Problem(str(path), 0, "", error.strerror or str(error))]) from None
-    except UnicodeDecodeError as error:
-        raise CatalogError(
-            [Problem(str(path), 0, "", f"not UTF-8 at byte {error.start}", "save it as UTF-8")]
-        ) from None
 
 
 def parse(name: str, text: str, model: type[_Model]) -> tuple[_Model, TomlLines]:
@@ -106,23 +95,32 @@ def parse(name: str, text: str, model: type[_Model]) -> tuple[_Model, TomlLines]
     Raises:
         CatalogError: Every violation, with its line.
     """
+    found, source = _read(name, text, model)
+    return found, source.lines
+
+
+def _read(name: str, text: str, model: type[_Model]) -> tuple[_Model, TomlSource]:
+    source = TomlSource(name, text)
     try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        message = str(error)
-        line = int(message.rsplit("at line ", 1)[1].split(",")[0]) if "at line " in message else 0
-        raise CatalogError([Problem(name, line, "", f"not valid TOML: {message}")]) from None
-    lines = TomlLines(text)
-    try:
-        return model.model_validate(data), lines
+        return model.model_validate(source.data), source
     except ValidationError as error:
-        problems = [_problem(name, lines, item, model) for item in error.errors(include_url=False)]
-        raise CatalogError(sorted(problems, key=lambda problem: problem.line)) from None
+        errors = error.errors(include_url=False)
+    unknown = [item["loc"][:-1] for item in errors if item["loc"][-1:] == ("[key]",)]
+    found: dict[tuple[int, str], Problem] = {}
+    for item in errors:
+        below = any(item["loc"][: len(key)] == key for key in unknown)
+        if below and item["loc"][-1] != "[key]":
+            continue  # what stands below a name that is wrong itself
+        new = _problem(source, item, model)
+        place = (new.line, new.where)
+        old = found.setdefault(place, new)
+        if new.message not in old.message:  # a value that is none of several types
+            found[place] = replace(old, message=f"{old.message}; or {new.message}")
+    raise CatalogError(sorted(found.values(), key=lambda problem: problem.line))
 
 
-def _problem(name: str, lines: TomlLines, item: Any, model: type[BaseModel]) -> Problem:
+def _problem(source: TomlSource, item: Any, model: type[BaseModel]) -> Problem:
     path = item["loc"]
-    where = ".".join(str(part) for part in path)
     fix = ""
     if item["type"] == "extra_forbidden":
         message = "unknown key"
@@ -130,9 +128,49 @@ def _problem(name: str, lines: TomlLines, item: Any, model: type[BaseModel]) -> 
         fix = f"did you mean {near[0]!r}?" if near else "remove it"
     elif item["type"] == "missing":
         message, fix = "missing", f"add {path[-1]} = …"
+    elif item["type"] == "string_pattern_mismatch" and item["ctx"]["pattern"] in _IN_WORDS:
+        message, fix = _IN_WORDS[item["ctx"]["pattern"]]
+        if item["ctx"]["pattern"] == _pattern(FieldPath):
+            fix = _near_field(str(item["input"])) + fix
     else:
         message = item["msg"].removeprefix("Value error, ")
-    return Problem(name, lines.find(path), where, message, fix)
+    where = source.where(path, is_missing=item["type"] == "missing")
+    return Problem(source.name, source.lines.find(path), where, message, fix)
+
+
+def _pattern(text: Any) -> str:
+    """Return the regular expression of one of the text types of the contracts."""
+    return str(next(each.pattern for each in get_args(text) if hasattr(each, "pattern")))
+
+
+#: What is wrong, and the fix, where a text is not of the shape that its type asks for.
+_IN_WORDS = {
+    _pattern(Name): (
+        "not a usable name",
+        "use lower case letters, digits and _, a letter first, 64 characters at most",
+    ),
+    _pattern(Label): ("not one line of text", "write 1 to 128 characters, no line breaks"),
+    _pattern(Version): (
+        "not a usable version",
+        "use letters, digits, '.', '_' and '-', a letter or digit first, 32 characters at most",
+    ),
+    _pattern(FieldPath): (
+        "not a field that a rule can look at",
+        f"use one of {', '.join(FIELDS)}, or "
+        + ", ".join(f'"{field}.<name>"' for field in FREE_FIELDS)
+        + " with letters, digits and _ in <name>",
+    ),
+}
+
+
+def _near_field(name: str) -> str:
+    """Return a question that guesses which field was meant; nothing where none is near."""
+    head, _, rest = name.partition(".")
+    if head in FREE_FIELDS and not rest:
+        return f'write the whole path in quotes: where."{head}.<name>"; '
+    free = get_close_matches(head, FREE_FIELDS, 1) if rest.isidentifier() else []
+    near = get_close_matches(name, FIELDS, 1) or [f"{field}.{rest}" for field in free]
+    return f"did you mean {near[0]!r}? " if near and near[0] != name else ""
 
 
 def _keys(model: type[BaseModel]) -> list[str]:
@@ -142,38 +180,34 @@ def _keys(model: type[BaseModel]) -> list[str]:
     return sorted(found | set(model.model_fields))
 
 
-def _check(catalog: Catalog, name: str, lines: TomlLines) -> Iterator[Problem]:
-    def problem(path: tuple[str | int, ...], message: str, fix: str = "") -> Problem:
-        where = ".".join(str(part) for part in path)
-        return Problem(name, lines.find(path), where, message, fix)
-
+def _check(catalog: Catalog, source: TomlSource) -> Iterator[Problem]:
+    reserved = {"channels": REJECTED, "stages": UNCLASSIFIED, "touchpoints": UNCLASSIFIED}
     for kind in ("channels", "needs", "stages", "segments", "facts", "touchpoints"):
-        seen: dict[str, int] = {}
+        seen: set[str] = set()
         for number, entry in enumerate(getattr(catalog, kind)):
+            at = (kind, number, "id")
             if entry.id in seen:
-                yield problem((kind, number, "id"), f"{entry.id!r} is there twice", "rename one")
-            seen.setdefault(entry.id, number)
-        if kind in ("stages", "touchpoints") and UNCLASSIFIED in seen:
-            yield problem(
-                (kind, seen[UNCLASSIFIED], "id"), f"{UNCLASSIFIED!r} is reserved", "rename it"
-            )
+                yield source.problem(at, f"{entry.id!r} is there twice", "rename one")
+            elif entry.id == reserved.get(kind):
+                yield source.problem(at, f"{entry.id!r} is reserved", "rename it")
+            seen.add(entry.id)
     for path, kind, value, known in _references(catalog):
         if value not in known:
             near = get_close_matches(value, known, 1)
             fix = f"did you mean {near[0]!r}?" if near else f"declare it under [[{kind}]]"
-            yield problem(path, f"{value!r} is not one of the {kind}", fix)
+            yield source.problem(path, f"{value!r} is not one of the {kind}", fix)
     total = sum(stage.weight for stage in catalog.stages)
     if abs(total - 1) > 0.001:
-        yield problem(("stages", 0, "weight"), f"the weights sum to {total:g}", "make it 1")
-    yield from (problem(path, *text) for path, text in _shadowed(catalog))
+        yield source.problem(("stages", 0, "weight"), f"the weights sum to {total:g}", "make it 1")
+    yield from (source.problem(path, *text) for path, text in _shadowed(catalog))
 
 
 def _references(
     catalog: Catalog,
-) -> Iterator[tuple[tuple[str | int, ...], str, str, list[str]]]:
+) -> Iterator[tuple[TomlPath, str, str, list[str]]]:
     ids = {
         kind: [entry.id for entry in getattr(catalog, kind)]
-        for kind in ("channels", "needs", "stages", "facts", "touchpoints")
+        for kind in ("channels", "needs", "stages", "segments", "facts", "touchpoints")
     }
     for number, fact in enumerate(catalog.facts):
         for index, touchpoint in enumerate(fact.touchpoints):
@@ -189,13 +223,17 @@ def _references(
             yield (*at, "stage_after", index, "fact"), "facts", option.fact, ids["facts"]
         for index, match in enumerate(entry.match):
             for place, channel in enumerate(match.channel):
-                here = (*at, "match", index, "channel", place)
-                yield here, "channels", channel, ids["channels"]
+                yield (*at, "match", index, "channel", place), "channels", channel, ids["channels"]
+            segment = match.where.get("segment")
+            if segment is not None and catalog.segments:  # none declared: any may come
+                for wanted in segment.one_of or ():
+                    here = (*at, "match", index, "where", "segment")
+                    yield here, "segments", str(wanted), ids["segments"]
 
 
 def _shadowed(
     catalog: Catalog,
-) -> Iterator[tuple[tuple[str | int, ...], tuple[str, str]]]:
+) -> Iterator[tuple[TomlPath, tuple[str, str]]]:
     earlier: list[tuple[str, Match]] = []
     for number, touchpoint in enumerate(catalog.touchpoints):
         for index, match in enumerate(touchpoint.match):

@@ -45,7 +45,8 @@ def normal(kind: str, value: str) -> str:
         return text.casefold()
     if kind == "phone":
         plus = "+" if text.startswith("+") else ""
-        return plus + "".join(char for char in text if char.isdigit())
+        digits = "".join(char for char in text if char.isdigit())
+        return plus + digits if digits else text.casefold()  # "withheld" is nobody's number
     return text
 
 

@@ -1,13 +1,15 @@
 """Records that could not be used: kept whole in Kafka, listed in ClickHouse, limited in number.
 
 A rejected record goes to ``interactions.rejected`` as it was, key and value and headers, with the
-reason and its coordinates in headers of its own. ClickHouse gets the reason without the payload.
+reason and its coordinates in headers of its own; one that is too large for Kafka to take back is
+shortened, with its length and digest. ClickHouse gets the reason without the payload.
 A worker that rejects most of what it reads has a bad catalog or release and must stop before it
 drains a topic into the reject topic.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +17,8 @@ from uuid import UUID
 
 from pipeline.errors import FatalError, RejectedRecord
 
+#: Bytes that are kept of the key and the value of a record too large for the reject topic.
+SHORTENED_KEY, SHORTENED_VALUE = 1_024, 262_144
 #: Header names of a rejected record, with what each holds (UTF-8 text).
 HEADERS = {
     "touchline-reason": "reason code",
@@ -50,8 +54,26 @@ class Reject:
     headers: tuple[tuple[str, bytes], ...]
     cause: RejectedRecord
 
-    def message_headers(self) -> list[tuple[str, bytes]]:
-        """Return the record's headers followed by those of ``HEADERS``."""
+    def message(self) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]:
+        """Return key, value and headers for the reject topic: the record as it was."""
+        value = self.value
+        if value is None and self.key is None:  # Kafka's clients refuse to send nothing at all
+            value = b""
+        return self.key, value, self._headers()
+
+    def shortened(self) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]:
+        """Return the same for a record that the reject topic does not take: its beginning.
+
+        Headers of its own are left out; ``touchline-bytes`` and ``touchline-sha256`` tell length
+        and digest of the whole value.
+        """
+        value = self.value or b""
+        own = [header for header in self._headers() if header[0] in HEADERS]
+        digest = hashlib.sha256(value).hexdigest().encode()
+        own += [("touchline-bytes", str(len(value)).encode()), ("touchline-sha256", digest)]
+        return (self.key or b"")[:SHORTENED_KEY], value[:SHORTENED_VALUE], own
+
+    def _headers(self) -> list[tuple[str, bytes]]:
         own = (
             self.cause.reason,
             self.cause.error,
@@ -69,37 +91,38 @@ class Reject:
 
 
 class RejectLimit:
-    """Stops a worker that rejects too much.
+    """Stops a worker that rejects too much, whatever the batches are and in whatever order.
 
     Args:
-        ratio: Share of rejected records in a window that is still borne.
-        window: Records in the window; that many rejected in a row are too many as well.
+        ratio: Share of rejected records that is still borne; 1 bears everything.
+        window: Records, at the least, over which the share is taken: the latest batches that
+            together hold so many.
     """
 
     def __init__(self, ratio: float, window: int) -> None:
         self._ratio = ratio
-        self._size = window
-        self._window: deque[bool] = deque(maxlen=window)
-        self._rejected = 0
-        self._run = 0
+        self._window = window
+        self._batches: deque[tuple[int, int]] = deque()
 
-    def count(self, rejected: bool, cause: RejectedRecord | None = None) -> None:
-        """Count one record.
+    def count(self, records: int, rejected: int, cause: RejectedRecord | None = None) -> None:
+        """Count a batch.
+
+        Args:
+            records: Records of the batch.
+            rejected: How many of them were rejected.
+            cause: Why one of them was.
 
         Raises:
-            FatalError: Too much of the window, or too long a run, was rejected.
+            FatalError: Too large a share was rejected.
         """
-        if len(self._window) == self._size:
-            self._rejected -= self._window[0]
-        self._window.append(rejected)
-        self._rejected += rejected
-        self._run = self._run + 1 if rejected else 0
-        if self._ratio >= 1 or not rejected:
-            return
-        full = len(self._window) == self._size
-        if (full and self._rejected > self._ratio * self._size) or self._run >= self._size:
+        self._batches.append((records, rejected))
+        total = sum(size for size, _ in self._batches)
+        while total - self._batches[0][0] >= self._window:
+            total -= self._batches.popleft()[0]
+        refused = sum(count for _, count in self._batches)
+        if self._ratio < 1 and total >= self._window and refused > self._ratio * total:
             raise FatalError(
-                f"{self._rejected} of the last {len(self._window)} records were rejected, the last "
-                f"one because: {cause}. Nothing of this batch was acknowledged (fix: the producer, "
-                "the catalog or this release; or raise TOUCHLINE_REJECT_RATIO_LIMIT)"
+                f"{refused:,} of the last {total:,} records were rejected, one because: {cause}. "
+                "Nothing of this batch was acknowledged (fix: the producer, the catalog or this "
+                "release; or raise TOUCHLINE_REJECT_RATIO_LIMIT)"
             )

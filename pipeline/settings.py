@@ -7,6 +7,7 @@ engine below ``./.touchline``.
 from __future__ import annotations
 
 import os
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -14,12 +15,13 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
 )
 
-from pipeline.errors import SettingsError
+from pipeline.errors import CatalogError, SettingsError
+from pipeline.toml_lines import TomlSource, read_text
 
 DEFAULT_FILE = "touchline.toml"
 PREFIX = "TOUCHLINE_"
@@ -82,6 +84,11 @@ class Settings(BaseSettings):
 
     # --- worker -----------------------------------------------------------------------------
     batch_rows: int = Field(20_000, ge=1, le=1_000_000, description="Flush at this many records.")
+    batch_bytes: int = Field(
+        67_108_864,
+        ge=1_048_576,
+        description="Flush at this many bytes; twice as many wait at most.",
+    )
     batch_seconds: float = Field(1.0, gt=0, le=60, description="Flush at the latest this late.")
     max_record_bytes: int = Field(
         262_144, ge=1_024, le=16_777_216, description="Larger records are rejected."
@@ -123,9 +130,9 @@ class Settings(BaseSettings):
         """Order the sources: arguments, environment, secret files, TOML file."""
         sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings]
         sources.append(_SecretFiles(settings_cls))
-        path = Path(os.environ.get(f"{PREFIX}CONFIG", DEFAULT_FILE))
-        if path.is_file():
-            sources.append(TomlConfigSettingsSource(settings_cls, path))
+        source = _file()
+        if source is not None:
+            sources.append(InitSettingsSource(settings_cls, source.data))
         return tuple(sources)
 
     @cached_property
@@ -146,12 +153,14 @@ class _SecretFiles(PydanticBaseSettingsSource):
         """Return the secret of one field from its file, if its variable is set."""
         variable = f"{PREFIX}{field_name.upper()}_FILE"
         path = os.environ.get(variable)
-        if path is None or SecretStr not in getattr(field.annotation, "__args__", ()):
+        if path is None or field_name not in secrets():
             return None, field_name, False
         try:
             return Path(path).read_text(encoding="utf-8").rstrip("\r\n"), field_name, False
         except OSError as error:
             raise SettingsError(f"{variable}: cannot read {path}: {error.strerror}") from error
+        except UnicodeDecodeError:
+            raise SettingsError(f"{variable}: {path} is not UTF-8") from None
 
     def __call__(self) -> dict[str, Any]:
         """Return every secret that a file provides."""
@@ -175,6 +184,15 @@ def environment(settings: Settings) -> dict[str, str]:
     return found
 
 
+def secrets() -> list[str]:
+    """Return the names of the settings that are secret, which can be read from files."""
+    return [
+        name
+        for name, info in Settings.model_fields.items()
+        if SecretStr in getattr(info.annotation, "__args__", ())
+    ]
+
+
 def load(**overrides: Any) -> Settings:
     """Read the settings now.
 
@@ -182,24 +200,19 @@ def load(**overrides: Any) -> Settings:
         overrides: Values that beat every other source; ``None`` values are ignored.
 
     Raises:
-        SettingsError: A setting is unknown or invalid; names it, never shows a secret's value.
+        SettingsError: A setting is unknown or invalid, or the TOML file cannot be used; names the
+            setting, or file and line, and never shows a secret's value.
     """
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
-    known |= {f"{name}_FILE" for name in known} | {f"{PREFIX}CONFIG"}
-    config = os.environ.get(f"{PREFIX}CONFIG")
-    if config is not None and not Path(config).is_file():
-        raise SettingsError(f"{PREFIX}CONFIG: no such file: {config}")
-    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    given = {key: value for key, value in overrides.items() if value is not None}
+    source = _file()
+    unknown = [*_unknown_variables(), *(_unknown_keys(source) if source else ())]
     if unknown:
-        raise SettingsError(
-            f"unknown setting in the environment: {', '.join(unknown)} "
-            "(fix: remove it, or see `touchline settings` for the names)"
-        )
+        raise SettingsError("\n".join(unknown))
     try:
-        settings = Settings(**{key: value for key, value in overrides.items() if value is not None})
+        settings = Settings(**given)
     except ValidationError as error:
         lines = [
-            f"{PREFIX}{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}"
+            f"{_place(str(item['loc'][0]), given, source)}: {item['msg']}"
             for item in error.errors(include_url=False, include_input=False)
         ]
         raise SettingsError("\n".join(lines)) from None
@@ -209,3 +222,62 @@ def load(**overrides: Any) -> Settings:
             f"{PREFIX}PEPPER_FILE to a secret of 16 characters or more, the same for every worker)"
         )
     return settings
+
+
+def _file() -> TomlSource | None:
+    """Return the TOML file of the settings; None where there is none and none was asked for.
+
+    Raises:
+        SettingsError: It cannot be read, or is not TOML; names file and line.
+    """
+    config = os.environ.get(f"{PREFIX}CONFIG")
+    path = Path(DEFAULT_FILE if config is None else config)
+    if config is None and not os.path.lexists(path):
+        return None
+    try:
+        return TomlSource(str(path), read_text(path))
+    except CatalogError as error:
+        asked = "" if config is None else f" (fix: see {PREFIX}CONFIG, which names it)"
+        raise SettingsError(f"{error}{asked}") from None
+
+
+def _unknown_variables() -> list[str]:
+    known = [name.upper() for name in Settings.model_fields]
+    known += [f"{name.upper()}_FILE" for name in secrets()]
+    known.append("CONFIG")
+    names = [name.removeprefix(PREFIX) for name in sorted(os.environ) if name.startswith(PREFIX)]
+    return [
+        f"{PREFIX}{name}: unknown setting in the environment ({_guess(name, known, PREFIX)})"
+        for name in names
+        if name not in known
+    ]
+
+
+def _unknown_keys(source: TomlSource) -> list[str]:
+    known = list(Settings.model_fields)
+    return [
+        f"{source.name}:{source.lines.find((name,))}: {name}: unknown setting "
+        f"({_guess(name.lower().removeprefix(PREFIX.lower()), known)})"
+        for name in source.data
+        if name.lower() not in known
+    ]
+
+
+def _guess(name: str, known: list[str], prefix: str = "") -> str:
+    near = get_close_matches(name, known, 1)
+    if not near:
+        return "see `touchline settings` for the names"
+    return f"did you mean '{prefix}{near[0]}'?"
+
+
+def _place(name: str, given: dict[str, Any], source: TomlSource | None) -> str:
+    """Return where the value of a setting comes from, as its author would name it."""
+    variable = f"{PREFIX}{name.upper()}"
+    if name in given or variable in os.environ:
+        return variable
+    if name in secrets() and f"{variable}_FILE" in os.environ:
+        return f"{variable}_FILE"
+    for key in source.data if source else ():
+        if source and key.lower() == name:
+            return f"{source.name}:{source.lines.find((key,))}: {key}"
+    return variable

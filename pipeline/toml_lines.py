@@ -1,66 +1,100 @@
-"""On which line of a TOML file a value stands, so that an error can point at it.
+"""Reading TOML that people write, so that an error can point at the line of a value.
 
-The TOML parsers in use keep no positions, and the files concerned are written by people: tables,
-arrays of tables, dotted keys and one key a line. A key that cannot be found is reported with the
-line of the nearest enclosing table.
+The TOML parsers in use keep no positions, so a second, small reader notes where every table, key
+and element of an array begins. It reads only what a parser has accepted, and judges nothing.
 """
 
 from __future__ import annotations
 
 import re
+import sys
+from bisect import bisect_right
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-_HEADER = re.compile(r"^\s*(\[\[|\[)\s*([^\[\]]+?)\s*(\]\]|\])\s*(#.*)?$")
-_KEY = re.compile(
-    r"""^\s*((?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+))*)\s*="""
+from pipeline.errors import CatalogError, Problem
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
+_KEY_PART = re.compile(r"""[ \t]*(?:"((?:[^"\\\n]|\\.)*)"|'([^'\n]*)'|([A-Za-z0-9_-]+))[ \t]*""")
+_STRING = re.compile(
+    r'''"""(?:[^\\]|\\.)*?"{3,5}|\'\'\'.*?'{3,5}|"(?:[^"\\\n]|\\.)*"|'[^'\n]*\'''', re.DOTALL
 )
-_PART = re.compile(r""""([^"]*)"|'([^']*)'|([A-Za-z0-9_-]+)""")
+_BARE = re.compile(r"[^,\]}#\r\n]*")
 
-Path = tuple[str | int, ...]
+#: The way to a value: keys, and numbers of elements counted from 0.
+TomlPath = tuple[str | int, ...]
 
 
-def _parts(text: str) -> tuple[str, ...]:
-    return tuple(a or b or c for a, b, c in _PART.findall(text))
+def read_text(path: Path) -> str:
+    """Return the text of a file that a person wrote, without the mark some editors put before it.
+
+    Raises:
+        CatalogError: It cannot be read or is not UTF-8.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CatalogError([Problem(str(path), 0, "", error.strerror or str(error))]) from None
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise CatalogError(
+            [Problem(str(path), line, "", f"not UTF-8 at byte {error.start}", "save it as UTF-8")]
+        ) from None
+
+
+def parse_text(name: str, text: str) -> dict[str, Any]:
+    """Return what a TOML text holds.
+
+    Args:
+        name: Name of the file, for errors.
+        text: Its content.
+
+    Raises:
+        CatalogError: It is not TOML; names the line.
+    """
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        found = re.search(r"at line (\d+)", str(error))
+        line = int(found[1]) if found else len(text.splitlines())  # the others are at the end
+        raise CatalogError([Problem(name, line, "", f"not valid TOML: {error}")]) from None
+    except RecursionError:
+        raise CatalogError([Problem(name, 0, "", "arrays or tables too deep")]) from None
 
 
 class TomlLines:
     """The lines of a TOML text, by path.
+
+    An element of an array, and a key of an inline table, has the line where it begins, be the
+    array on one line or on many.
 
     Args:
         text: A valid TOML document.
     """
 
     def __init__(self, text: str) -> None:
-        self._lines: dict[Path, int] = {}
-        counts: dict[Path, int] = {}
-        prefix: Path = ()
-        quote = ""
-        for number, line in enumerate(text.splitlines(), 1):
-            if quote:
-                quote = "" if quote in line else quote
-                continue
-            if header := _HEADER.match(line):
-                prefix = self._table(_parts(header[2]), header[1] == "[[", counts)
-                self._lines.setdefault(prefix, number)
-            elif key := _KEY.match(line):
-                path = (*prefix, *_parts(key[1]))
-                for size in range(len(prefix) + 1, len(path) + 1):
-                    self._lines.setdefault(path[:size], number)
-                value = line[key.end() :]
-                quote = next((q for q in ('"""', "'''") if value.count(q) == 1), "")
-
-    @staticmethod
-    def _table(names: Sequence[str], is_array: bool, counts: dict[Path, int]) -> Path:
-        path: Path = ()
-        for name in names[:-1]:
-            path = (*path, name)
-            if path in counts:
-                path = (*path, counts[path] - 1)
-        path = (*path, names[-1])
-        if not is_array:
-            return path
-        counts[path] = counts.get(path, 0) + 1
-        return (*path, counts[path] - 1)
+        self._text = text
+        self._at = 0
+        self._starts = [0, *(found.end() for found in re.finditer("\n", text))]
+        self._lines: dict[TomlPath, int] = {}
+        self._tables: dict[TomlPath, int] = {}
+        prefix: TomlPath = ()
+        while self._skip_blank():
+            before = self._at
+            if text[self._at] == "[":
+                prefix = self._header()
+            else:
+                self._pair(prefix)
+            if self._at == before:
+                break  # not TOML: what was found so far must do
 
     def find(self, path: Sequence[str | int]) -> int:
         """Return the 1-based line of a value, or of what encloses it; 0 where nothing is known."""
@@ -69,3 +103,142 @@ class TomlLines:
             if line is not None:
                 return line
         return 0
+
+    def _skip_blank(self) -> bool:
+        """Go to the next thing that is neither white nor a comment, if there is any."""
+        found = _BLANK.match(self._text, self._at)
+        self._at = found.end() if found else self._at
+        return self._at < len(self._text)
+
+    def _note(self, path: TomlPath, known: int) -> None:
+        """Note the line of a path, and of what encloses it below its first ``known`` parts."""
+        line = bisect_right(self._starts, self._at)
+        for size in range(known + 1, len(path) + 1):
+            self._lines.setdefault(path[:size], line)
+
+    def _key(self) -> tuple[str, ...]:
+        parts = []
+        while found := _KEY_PART.match(self._text, self._at):
+            parts.append(next(part for part in found.groups() if part is not None))
+            self._at = found.end()
+            if not self._text.startswith(".", self._at):
+                break
+            self._at += 1
+        return tuple(parts)
+
+    def _header(self) -> TomlPath:
+        """Read ``[table]`` or ``[[table]]`` and return the path of what follows."""
+        begin = self._at
+        brackets = 2 if self._text.startswith("[[", begin) else 1
+        self._at += brackets
+        names = self._key()
+        path: TomlPath = ()
+        for place, name in enumerate(names, 1):
+            path = (*path, name)
+            if brackets == 2 and place == len(names):
+                self._tables[path] = self._tables.get(path, 0) + 1
+            if path in self._tables:
+                path = (*path, self._tables[path] - 1)
+        end, self._at = self._at + brackets, begin
+        self._note(path, 0)
+        self._at = end
+        return path
+
+    def _pair(self, prefix: TomlPath) -> None:
+        """Read ``key = value``."""
+        begin = self._at
+        path = (*prefix, *self._key())
+        end, self._at = self._at, begin
+        self._note(path, len(prefix))
+        self._at = end
+        if self._text.startswith("=", self._at):
+            self._at += 1
+            self._value(path)
+
+    def _value(self, path: TomlPath) -> None:
+        self._skip_blank()
+        if self._text.startswith("[", self._at):
+            self._array(path)
+        elif self._text.startswith("{", self._at):
+            self._inline_table(path)
+        elif found := _STRING.match(self._text, self._at) or _BARE.match(self._text, self._at):
+            self._at = found.end()
+
+    def _array(self, path: TomlPath) -> None:
+        self._at += 1
+        index = 0
+        while self._skip_blank() and self._text[self._at] != "]":
+            before = self._at
+            self._note((*path, index), len(path))
+            self._value((*path, index))
+            index += 1
+            self._skip_comma()
+            if self._at == before:
+                return
+        self._at += 1
+
+    def _inline_table(self, path: TomlPath) -> None:
+        self._at += 1
+        while self._skip_blank() and self._text[self._at] != "}":
+            before = self._at
+            self._pair(path)
+            self._skip_comma()
+            if self._at == before:
+                return
+        self._at += 1
+
+    def _skip_comma(self) -> None:
+        self._skip_blank()
+        if self._text.startswith(",", self._at):
+            self._at += 1
+
+
+class TomlSource:
+    """A TOML text with what it holds, and where: to say what is wrong with it to its author.
+
+    Args:
+        name: Name of the file.
+        text: Its content.
+
+    Raises:
+        CatalogError: It is not TOML.
+    """
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self.data = parse_text(name, text)
+        self.lines = TomlLines(text)
+
+    def problem(self, path: TomlPath, message: str, fix: str = "") -> Problem:
+        """Return a problem with one value."""
+        return Problem(self.name, self.lines.find(path), self.where(path), message, fix)
+
+    def where(self, path: TomlPath, is_missing: bool = False) -> str:
+        """Name a value as its author would, e.g. ``touchpoints.product_page.match.2.channel``.
+
+        An entry of a list is called by its id, or by its number counted from 1: that is the second
+        rule of the touchpoint ``product_page``. What the file does not hold, such as the list that
+        a single value was taken for, is left out.
+
+        Args:
+            path: Where the value is, or would be.
+            is_missing: Whether the last part of the path is missing, and to be named.
+        """
+        names: list[str] = []
+        value: Any = self.data
+        for part in path:
+            if isinstance(value, dict):
+                value = value.get(str(part))
+            elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+                value = value[part]
+            else:
+                value = None
+            if value is None:  # TOML has no null
+                names += [str(path[-1])] if is_missing else []
+                break
+            if isinstance(part, str):
+                names.append(part)
+            else:
+                given = value.get("id") if isinstance(value, dict) else None
+                names.append(given if isinstance(given, str) else str(part + 1))
+        return ".".join(names)

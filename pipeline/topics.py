@@ -7,7 +7,7 @@ could not be used; ``moments`` for moments of truth.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from time import monotonic
 from uuid import UUID
@@ -94,6 +94,47 @@ def ensure(settings: Settings, catalog: Catalog) -> dict[str, UUID]:
             "(fix: add partitions to the smaller ones while all workers are stopped)"
         )
     return {name: topic_id for name, (topic_id, _) in described.items()}
+
+
+class Watch:
+    """Notices when a topic that is being read is deleted and made again.
+
+    Its offsets then begin anew, and everything remembered of the old ones is wrong. Not for several
+    threads at once.
+
+    Args:
+        settings: Where Kafka is.
+        ids: Id of every topic, as ``ensure`` returned them.
+    """
+
+    def __init__(self, settings: Settings, ids: Mapping[str, UUID]) -> None:
+        self._settings = settings
+        self._ids = dict(ids)
+        self._client: KafkaAdminClient | None = None
+
+    def check(self) -> None:
+        """Compare the ids with those of now.
+
+        Raises:
+            FatalError: A topic is another one, or gone.
+            RetryableError: Kafka does not answer.
+        """
+        try:
+            if self._client is None:
+                self._client = KafkaAdminClient(**kafka_python_options(self._settings))
+            present = set(self._client.list_topics())
+            described = _describe(self._client, present & set(self._ids))
+        except KafkaError as error:
+            client, self._client = self._client, None
+            if client is not None:
+                client.close()
+            raise RetryableError(f"Kafka does not tell its topics: {error!r}") from error
+        for name, topic_id in self._ids.items():
+            if name not in described or described[name][0] != topic_id:
+                raise FatalError(
+                    f"topic {name} was deleted while it was read (fix: start the worker again; it "
+                    "makes the topic anew where it is gone)"
+                )
 
 
 def ends(settings: Settings, names: Iterable[str]) -> dict[TopicPartition, int]:

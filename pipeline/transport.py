@@ -30,8 +30,12 @@ from faust import Schema
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
 
+from pipeline.errors import FatalError
+
 log = logging.getLogger(__name__)
 
+#: Seconds after which a commit is given up, and tried again with the next.
+COMMIT_SECONDS = 10.0
 #: Seconds that a rebalance waits for a last commit of what is already safe.
 REVOKE_COMMIT_SECONDS = 5.0
 
@@ -45,6 +49,7 @@ class Chunk(NamedTuple):
         begin: Position the fetch began at.
         end: Position after it; everything in between is here or does not exist.
         records: aiokafka records in offset order, possibly none (offsets can have gaps).
+        size: Bytes of their values.
         epoch: Assignment it belongs to; set when it is handed to the agent.
     """
 
@@ -53,6 +58,7 @@ class Chunk(NamedTuple):
     begin: int
     end: int
     records: list[ConsumerRecord]
+    size: int = 0
     epoch: int = -1
 
     @property
@@ -114,15 +120,17 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         while self.consumer.flow_active:
             if consumer._closed or fetcher._closed:
                 raise ConsumerStoppedError
+            consumer._coordinator.check_errors()
+            if fetcher.error_future.done():  # its routine ended: nothing would come any more
+                fetcher.error_future.result()
+                raise ConsumerStoppedError
             active = frozenset(active_partitions)  # the main thread changes it as it likes
             if active and not subscriptions.reassignment_in_progress:
                 before = _positions(subscriptions, active)
                 with subscriptions.fetch_context():
                     # timeout 0 and no reassignment: returns without giving up the event loop, so
                     # the positions before and after belong to exactly these records
-                    drained = await fetcher.fetched_records(
-                        active, timeout=0, max_records=max_records
-                    )
+                    drained = await _drained(fetcher, active, max_records, before)
                 chunks = _chunks(before, _positions(subscriptions, active), drained)
                 if chunks:
                     return chunks
@@ -143,15 +151,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         if not wanted:
             return False
         try:
-            await consumer.commit(wanted)
+            await asyncio.wait_for(consumer.commit(wanted), COMMIT_SECONDS)
+        except asyncio.TimeoutError:
+            log.warning("no commit within %s s, will be tried again", COMMIT_SECONDS)
+            return False
         except (CommitFailedError, IllegalStateError, ConsumerStoppedError) as error:
             log.info("commit refused, the partitions moved on: %s", error)
             return False
         except KafkaError as error:
             if not error.retriable:
-                log.exception("commit failed for good")
-                await self.crash(error)
-                return False
+                raise  # crashing is the main thread's: this one could not stop itself
             log.warning("commit failed, will be tried again: %r", error)
             return False
         now = monotonic()
@@ -203,7 +212,10 @@ class Consumer(driver.Consumer):
         if expected is None or chunk.begin < expected:
             return False  # fetched before the assignment was settled: the seek brings it again
         if chunk.begin > expected:
+            epoch = self._epoch
             earliest = (await self.earliest_offsets(tp))[tp]
+            if epoch != self._epoch:
+                return False  # the partition was taken away meanwhile
             if earliest <= expected:
                 log.warning("seeking %s back from %d to %d", tp, chunk.begin, expected)
                 await self.seek(tp, expected)
@@ -253,6 +265,14 @@ class Consumer(driver.Consumer):
 
     async def perform_seek(self) -> None:
         """Seek every partition to its committed offset, or to the beginning without one."""
+        # Faust gives up waiting for this after the request timeout, and then never resumes
+        limit = self.app.conf.broker_request_timeout * 0.75
+        try:
+            await asyncio.wait_for(self._seek_all(), limit)
+        except asyncio.TimeoutError as error:
+            raise FatalError(f"Kafka did not tell the positions within {limit:.0f} s") from error
+
+    async def _seek_all(self) -> None:
         self._forget()
         await super().perform_seek()
         assigned = {TP(*tp) for tp in self.assignment()}
@@ -271,8 +291,9 @@ class Consumer(driver.Consumer):
             await asyncio.wait_for(self.force_commit(), REVOKE_COMMIT_SECONDS)
         except asyncio.TimeoutError:
             log.warning("no commit within %s s of a rebalance", REVOKE_COMMIT_SECONDS)
-        self._forget()
-        await super().on_partitions_revoked(revoked)
+        finally:
+            self._forget()
+            await super().on_partitions_revoked(revoked)
 
     def _forget(self) -> None:
         self._epoch += 1
@@ -290,7 +311,14 @@ class Consumer(driver.Consumer):
             if offset > self._safely_committed.get(tp, -1)
         }
         epoch = self._epoch
-        if not ready or not await self._commit(ready):
+        if not ready:
+            return False
+        try:
+            if not await self._commit(ready):
+                return False
+        except KafkaError as error:
+            log.critical("commit refused for good: %r", error)
+            await self.app.crash(error)
             return False
         if epoch == self._epoch:
             self._safely_committed.update(ready)
@@ -322,10 +350,32 @@ def _chunks(
     before: Mapping[TP, int], after: Mapping[TP, int], drained: Mapping[Any, list[ConsumerRecord]]
 ) -> dict[TP, list[Chunk]]:
     return {
-        tp: [Chunk(tp.topic, tp.partition, before[tp], end, drained.get(tp, []))]
+        tp: [_chunk(tp, before[tp], end, drained.get(tp, []))]
         for tp, end in after.items()
         if tp in before and end > before[tp]
     }
+
+
+def _chunk(tp: TP, begin: int, end: int, records: list[ConsumerRecord]) -> Chunk:
+    size = sum(record.serialized_value_size for record in records)
+    return Chunk(tp.topic, tp.partition, begin, end, records, size)
+
+
+async def _drained(
+    fetcher: Any, active: frozenset[TP], limit: int | None, positions: Mapping[TP, int]
+) -> Mapping[Any, list[ConsumerRecord]]:
+    try:
+        found: Mapping[Any, list[ConsumerRecord]] = await fetcher.fetched_records(
+            active, timeout=0, max_records=limit
+        )
+    except UnicodeDecodeError as error:
+        places = ", ".join(f"{tp.topic}[{tp.partition}] {at}" for tp, at in positions.items())
+        raise FatalError(
+            "a record has a header whose name is not UTF-8, and cannot be read past; it stands "
+            f"soon after one of: {places} (fix: delete the records up to it with kafka-delete-"
+            "records, after copying them)"
+        ) from error
+    return found
 
 
 async def _wait_for_records(fetcher: Any, seconds: float) -> None:

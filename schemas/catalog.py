@@ -25,6 +25,8 @@ from schemas.text import Label, Name
 
 #: Touchpoint and stage of an interaction that no rule matches.
 UNCLASSIFIED = "unclassified"
+#: What no channel may be called: ``interactions.<id>`` would be the topic of the rejected records.
+REJECTED = "rejected"
 
 _DURATION = re.compile(r"^(\d{1,6})(s|m|h|d|w)$")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -46,15 +48,29 @@ def parse_duration(value: Any) -> timedelta:
 
 #: A length of time, written ``30s``, ``30m``, ``48h``, ``14d`` or ``2w``.
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+#: The author's version of a catalog.
+Version = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$")]
 Scalar = str | bool | int | float
+#: Fields of the envelope that a rule can look at, apart from those below ``FREE_FIELDS``.
+FIELDS = (
+    "direction",
+    "segment",
+    "need",
+    "language",
+    "sentiment",
+    "amount",
+    "currency",
+    "promise_due_at",
+    "rating.scale",
+    "rating.score",
+)
+#: Fields of the envelope with keys of their own, any of which a rule can look at.
+FREE_FIELDS = ("details", "case_ids", "identifiers")
+_FIELD_PATH = "|".join(
+    (*map(re.escape, FIELDS), rf"({'|'.join(FREE_FIELDS)})\.[A-Za-z0-9_]{{1,64}}")
+)
 #: Path of a field of the envelope, e.g. ``details.page_type`` or ``rating.scale``.
-FieldPath = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^(direction|segment|need|language|sentiment|amount|currency|promise_due_at"
-        r"|rating\.(scale|score)|(details|case_ids|identifiers)\.[A-Za-z0-9_]{1,64})$"
-    ),
-]
+FieldPath = Annotated[str, StringConstraints(pattern=rf"^({_FIELD_PATH})$")]
 
 
 class Entry(BaseModel):
@@ -64,7 +80,10 @@ class Entry(BaseModel):
 
 
 class Channel(Entry):
-    """A medium that interactions arrive on; its topic is ``interactions.<id>``."""
+    """A medium that interactions arrive on; its topic is ``interactions.<id>``.
+
+    The id ``rejected`` is refused: that topic holds what could not be used.
+    """
 
     id: Name
     name: Label
@@ -117,6 +136,8 @@ class Condition(Entry):
     def _says_something(self) -> Condition:
         if not self.model_fields_set:
             raise ValueError("needs one of: one_of, exists, min, max, prefix")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"no number is at least {self.min:g} and at most {self.max:g}")
         return self
 
 
@@ -182,7 +203,7 @@ class Catalog(Entry):
     ``version`` is the author's; every stored row carries it with a digest of the content.
     """
 
-    version: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$")]
+    version: Version
     name: Label
     journey: Journey
     channels: list[Channel] = Field(min_length=1)

@@ -26,7 +26,7 @@ from pydantic import (
 )
 
 from schemas.details import EmailDetails, PhoneDetails, StoreDetails, WebDetails
-from schemas.text import Instant, Label, Name, Opaque
+from schemas.text import Identifier, Instant, Label, Name, Opaque
 
 #: Version of the envelope that this package writes.
 SCHEMA_VERSION = "1.0"
@@ -36,7 +36,7 @@ TYPED_CHANNELS = ("web", "email", "phone", "store")
 #: kinds are customer_id, loyalty_card, email, phone (E.164 where possible) and anonymous_id (a
 #: cookie or device); others are kept. At least one. Each is replaced by a keyed hash before it is
 #: stored.
-Identifiers = Annotated[dict[Name, Opaque], Field(min_length=1, max_length=16)]
+Identifiers = Annotated[dict[Name, Identifier], Field(min_length=1, max_length=16)]
 #: Lowest and highest score of each rating scale.
 RATING_SCALES: dict[str, tuple[float, float]] = {
     "nps": (0, 10),

@@ -22,6 +22,13 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Label = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,128}$")]
 #: An identifier or other opaque value, 1 to 256 characters without control characters.
 Opaque = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,256}$")]
+#: An identifier of a person: as ``Opaque``, and not blank.
+Identifier = Annotated[
+    str,
+    StringConstraints(
+        max_length=256, pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
+    ),
+]
 #: Free text, up to 2,048 characters.
 Text = Annotated[str, StringConstraints(max_length=2048)]
 #: An instant with its zone, from 1970 up to and not including 2100.

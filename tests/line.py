@@ -43,6 +43,7 @@ class Line:
     loaded: catalog.LoadedCatalog
     client: Client
     ids: dict[str, UUID]
+    stack_pid: int
     events: list[dict[str, Any]] = field(default_factory=list)
     truth: dict[str, Truth] = field(default_factory=dict)
     values: list[tuple[str, bytes]] = field(default_factory=list)
@@ -96,12 +97,16 @@ def running_line(home: Path, **settings: Any) -> Iterator[Line]:
     assert not [name for name in os.environ if name.startswith("TOUCHLINE_")]
     chosen = Settings(home=home, **settings)
     loaded = catalog.load(chosen.catalog)
-    with Stack.start(chosen), endpoints(chosen, kafka=True, clickhouse=True) as connected:
+    with (
+        Stack.start(chosen, lasting=True) as stack,
+        endpoints(chosen, kafka=True, clickhouse=True) as connected,
+    ):
         ready = connected.settings
         client = connect(ready)
         migrate(client, ready)
         publish(client, loaded.catalog, loaded.version)
-        line = Line(ready, loaded, client, topics.ensure(ready, loaded.catalog))
+        ids = topics.ensure(ready, loaded.catalog)
+        line = Line(ready, loaded, client, ids, stack.endpoints.pid)
         try:
             yield line
         finally:

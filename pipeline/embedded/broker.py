@@ -155,7 +155,7 @@ def _spawn(binary: str, port: int, log: Path) -> subprocess.Popen[bytes]:
             stdout=descriptor,
             stderr=subprocess.STDOUT,
             env={name: os.environ[name] for name in _PASSED_ENVIRONMENT if name in os.environ},
-            preexec_fn=_die_with_parent(),
+            preexec_fn=die_with_parent(signal.SIGKILL),
         )
     except OSError as error:
         raise FatalError(f"cannot start the embedded broker {binary}: {error}") from error
@@ -163,10 +163,13 @@ def _spawn(binary: str, port: int, log: Path) -> subprocess.Popen[bytes]:
         os.close(descriptor)
 
 
-def _die_with_parent() -> Callable[[], None] | None:
+def die_with_parent(sign: signal.Signals) -> Callable[[], None] | None:
     """Return what ties a child to this process, or None where the system cannot.
 
-    Elsewhere than on Linux a supervisor that is killed outright leaves its broker running.
+    Elsewhere than on Linux a process that is killed outright leaves its children running.
+
+    Args:
+        sign: What the child gets when this process is gone.
     """
     if sys.platform != "linux":
         return None
@@ -174,7 +177,7 @@ def _die_with_parent() -> Callable[[], None] | None:
     parent = os.getpid()
 
     def tie() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        prctl(_PR_SET_PDEATHSIG, sign)
         if os.getppid() != parent:  # the parent died before the tie was made
             os._exit(1)
 

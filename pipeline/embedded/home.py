@@ -41,6 +41,8 @@ class Endpoints:
         clickhouse_password: Password of this run of the engine; None without an engine.
         pepper: Secret key of the identifier hashes.
         pid: Process that runs the stack.
+        lasting: Whether it is there for other commands (``touchline up``), or belongs to one
+            command that stops it when it is done.
     """
 
     kafka: str | None
@@ -48,6 +50,7 @@ class Endpoints:
     clickhouse_password: SecretStr | None
     pepper: SecretStr
     pid: int
+    lasting: bool = False
 
 
 @dataclass(frozen=True)
@@ -215,6 +218,7 @@ class Home:
             "kafka": endpoints.kafka,
             "clickhouse": endpoints.clickhouse,
             "clickhouse_password": password.get_secret_value() if password else None,
+            "lasting": endpoints.lasting,
             "started_at": started_at,
         }
         _write_private(self.run_file, json.dumps(run, indent=2) + "\n")
@@ -241,6 +245,7 @@ class Home:
                 clickhouse_password=SecretStr(password) if password else None,
                 pepper=self.read_pepper(),
                 pid=pid,
+                lasting=bool(run["lasting"]),
             )
         except FileNotFoundError:
             return None

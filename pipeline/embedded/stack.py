@@ -78,6 +78,7 @@ class Stack:
         *,
         broker: bool = True,
         engine: bool = True,
+        lasting: bool = False,
         kafka_port: int = 0,
         clickhouse_port: int = 0,
         timeout: float = START_SECONDS,
@@ -88,6 +89,7 @@ class Stack:
             settings: Names the home directory; nothing else of them is used.
             broker: Whether to run the Kafka broker.
             engine: Whether to run the ClickHouse engine.
+            lasting: Whether other commands may send through its broker.
             kafka_port: Port of the broker on the loopback interface; 0 takes a free one.
             clickhouse_port: Port of the engine on the loopback interface; 0 takes a free one.
             timeout: Seconds to wait at most.
@@ -98,7 +100,7 @@ class Stack:
         home = Home.at(settings.home)
         home.create()
         options = ["--kafka-port", str(kafka_port), "--clickhouse-port", str(clickhouse_port)]
-        options += ["--broker"] * broker + ["--engine"] * engine
+        options += ["--broker"] * broker + ["--engine"] * engine + ["--lasting"] * lasting
         process = _spawn(home, options)
         try:
             _wait_until_ready(process, home, timeout)
@@ -182,6 +184,12 @@ def endpoints(settings: Settings, *, kafka: bool, clickhouse: bool) -> Iterator[
             connected = _connected(settings, stack.endpoints, broker=broker, engine=engine)
             yield replace(connected, started=True)
         return
+    if broker and not found.lasting:
+        raise FatalError(
+            f"the embedded stack in {settings.home} belongs to another command (process "
+            f"{found.pid}) and ends with it (fix: wait for that, or keep one running with "
+            "`touchline up`)"
+        )
     lacking = ["broker"] * (broker and found.kafka is None)
     lacking += ["engine"] * (engine and found.clickhouse is None)
     if lacking:

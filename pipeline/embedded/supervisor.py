@@ -70,6 +70,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("home", type=Path)
     parser.add_argument("--broker", action="store_true")
     parser.add_argument("--engine", action="store_true")
+    parser.add_argument("--lasting", action="store_true")
     parser.add_argument("--kafka-port", type=int, default=0)
     parser.add_argument("--clickhouse-port", type=int, default=0)
     return parser.parse_args(arguments)
@@ -108,7 +109,7 @@ async def _serve(home: Home, options: argparse.Namespace, broker: Broker | None)
         if options.engine:
             served = await Served.start(home, options.clickhouse_port)
         try:
-            _announce(home, broker, served)
+            _announce(home, broker, served, options.lasting)
             return await _until_stopped(stop, broker)
         finally:
             home.remove_run()
@@ -164,7 +165,7 @@ class Served:
         return True
 
 
-def _announce(home: Home, broker: Broker | None, served: Served | None) -> None:
+def _announce(home: Home, broker: Broker | None, served: Served | None, lasting: bool) -> None:
     """Write the run file, then print the line that says so; it carries no secret."""
     endpoints = Endpoints(
         kafka=broker.address if broker else None,
@@ -172,6 +173,7 @@ def _announce(home: Home, broker: Broker | None, served: Served | None) -> None:
         clickhouse_password=served.password if served else None,
         pepper=home.read_pepper(),
         pid=os.getpid(),
+        lasting=lasting,
     )
     home.write_run(endpoints, datetime.now(timezone.utc).isoformat(timespec="seconds"))
     log.info("ready: kafka %s, clickhouse %s", endpoints.kafka, endpoints.clickhouse)

@@ -13,7 +13,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pipeline.errors import RejectedInput
-from pipeline.mapping.log_rows import MAX_LINE, ROW_COLUMN, BadRow, Row
+from pipeline.mapping.log_rows import (
+    MAX_LINE,
+    ROW_COLUMN,
+    UNNUMBERED,
+    BadRow,
+    Row,
+    row_number,
+)
 from pipeline.mapping.values import Misfit
 from pipeline.producers.lines import Line, Lines, Source
 
@@ -59,23 +66,29 @@ class CsvLog:
         """Yield every row that the file has after its header."""
         for number, fields in enumerate(self._records(len(self._header)), 1):
             line, raw = self._feed.taken[0].number, self._feed.raw()
-            original: str | int = number
             values: dict[str, Any] = {}
-            if not isinstance(fields, str):
-                values = dict(zip(self._header, fields, strict=True))
-                original = values.pop(ROW_COLUMN, number)
-            place = int(original) if str(original).isdecimal() else 0
-            kept = raw if self._numbered else f"{number}{self._delimiter}".encode() + raw
             if isinstance(fields, str):
-                yield BadRow(number, line, kept, Misfit.BAD_ROW.value, fields)
-            elif self._feed.garbled:
-                yield BadRow(place, line, kept, Misfit.BAD_ENCODING.value, "not UTF-8")
-            elif not place:
-                yield BadRow(
-                    number, line, kept, Misfit.BAD_ROW.value, f"{ROW_COLUMN} is not a row number"
-                )
+                original = self._number_in(raw) if self._numbered else number
             else:
-                yield Row(place, line, values, kept)
+                values = dict(zip(self._header, fields, strict=True))
+                original = row_number(values.pop(ROW_COLUMN, number))
+            kept = raw if self._numbered else f"{number}{self._delimiter}".encode() + raw
+            reason, error = Misfit.BAD_ROW, fields if isinstance(fields, str) else ""
+            if not error and self._feed.garbled:
+                reason, error = Misfit.BAD_ENCODING, "not UTF-8"
+            if not original:
+                error = f"{error}; {UNNUMBERED}" if error else UNNUMBERED
+            if error:
+                yield BadRow(original or number, line, kept, reason.value, error)
+            else:
+                yield Row(original, line, values, kept)
+
+    def _number_in(self, raw: bytes) -> int:
+        """Return the row number before the first delimiter of a row whose columns are not known."""
+        if self._header[0] != ROW_COLUMN:
+            return 0
+        first, delimiter, _ = raw.partition(self._delimiter.encode())
+        return row_number(first.decode(errors="replace").strip('"')) if delimiter else 0
 
     def _records(self, width: int = 0) -> Iterator[list[str] | str]:
         """Yield the fields of each record, or what is wrong with it.
@@ -95,7 +108,8 @@ class CsvLog:
             if not fields:
                 continue
             if width and not isinstance(fields, str) and len(fields) != width:
-                fields = f"has {len(fields)} fields, the header has {width}"
+                ours = int(self._numbered)  # a column that the log does not have
+                fields = f"has {len(fields) - ours} fields, the header has {width - ours}"
             if isinstance(fields, str):
                 self._feed.give_back()
                 reader = self._reader()

@@ -8,10 +8,14 @@ from typing import Any, Protocol
 
 #: Column of a reject file: the number that a row had in the log it was rejected from.
 ROW_COLUMN = "touchline_row"
+#: What is said where that number is not there, as nothing else tells which row it was.
+UNNUMBERED = f"{ROW_COLUMN} is not a row number, so the row is counted in this file"
 #: Longest line of a text log, in bytes.
 MAX_LINE = 64 << 20
 #: A value that a row does not have.
 ABSENT = object()
+
+_MAX_DIGITS = 18
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,8 @@ class Row:
     """One row.
 
     Attributes:
-        number: 1 for the first row of data: neither a header nor blank lines count.
+        number: 1 for the first row of data: neither a header nor blank lines count. In a file of
+            rejected rows it is the number in the log they come from, by ``ROW_COLUMN``.
         line: Line of the file that it begins on; 0 where the format has no lines.
         values: The cells by column.
         raw: The row as the file has it; empty in Parquet.
@@ -36,7 +41,7 @@ class BadRow:
     """One row that cannot be read.
 
     Attributes:
-        number: As in ``Row``.
+        number: As in ``Row``; the error says so where ``ROW_COLUMN`` does not tell it.
         line: As in ``Row``.
         raw: The row as the file has it.
         reason: Reason code.
@@ -73,6 +78,12 @@ class Log(Protocol):
             RejectedInput: The file cannot be read on.
         """
         ...
+
+
+def row_number(cell: Any) -> int:
+    """Return the row number that a cell of ``ROW_COLUMN`` holds, 0 where it holds none."""
+    text = str(cell).strip()
+    return int(text) if text.isdecimal() and len(text) <= _MAX_DIGITS else 0
 
 
 def value_at(values: Mapping[str, Any], name: str) -> Any:

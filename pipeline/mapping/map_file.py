@@ -13,9 +13,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError, create_model
 
-from pipeline.catalog import parse, read_text
+from pipeline.catalog import parse
 from pipeline.errors import CatalogError, Problem
-from pipeline.toml_lines import TomlLines
+from pipeline.toml_lines import TomlLines, read_text
 from schemas.interaction import RATING_SCALES, Envelope, Rating
 from schemas.mapping import Mapping, Value
 

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from itertools import chain, islice
 from typing import Any
 
 from pipeline.errors import RejectedInput
-from pipeline.mapping.log_rows import ABSENT, MAX_LINE, ROW_COLUMN, BadRow, Row, value_at
+from pipeline.mapping.log_rows import (
+    ABSENT,
+    MAX_LINE,
+    ROW_COLUMN,
+    UNNUMBERED,
+    BadRow,
+    Row,
+    row_number,
+    value_at,
+)
 from pipeline.mapping.values import Misfit
 from pipeline.producers.lines import Lines, Source
 
 #: Rows that are looked at to tell a missing column from an empty one.
 PEEKED_ROWS = 1_000
+
+_NUMBER = re.compile(rf'\{{\s*"{ROW_COLUMN}"\s*:\s*([0-9]+)\s*[,}}]'.encode())
 
 
 class NdjsonLog:
@@ -66,12 +78,12 @@ class NdjsonLog:
                     raise ValueError("not a JSON object")
                 place = values.pop(ROW_COLUMN, number)
                 if not isinstance(place, int) or isinstance(place, bool) or place < 1:
-                    raise ValueError(f"{ROW_COLUMN} is not a row number")
+                    raise ValueError(UNNUMBERED)
             except (ValueError, RecursionError) as error:
                 garbled = isinstance(error, UnicodeDecodeError)
                 reason = Misfit.BAD_ENCODING if garbled else Misfit.BAD_ROW
                 why = "not UTF-8" if garbled else _json_error(error)
-                yield BadRow(number, line.number, kept, reason.value, why)
+                yield BadRow(_number_in(text) or number, line.number, kept, reason.value, why)
             else:
                 yield Row(place, line.number, values, kept)
 
@@ -82,6 +94,12 @@ def _numbered(text: bytes, number: int) -> bytes:
     if not text.startswith(b"{") or inside == b"}" or f'"{ROW_COLUMN}"'.encode() in text:
         return text
     return f'{{"{ROW_COLUMN}":{number},'.encode() + inside
+
+
+def _number_in(text: bytes) -> int:
+    """Return the row number that a line which is no object begins with; 0 where there is none."""
+    found = _NUMBER.match(text)
+    return row_number(found[1].decode()) if found else 0
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

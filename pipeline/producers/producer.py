@@ -76,6 +76,12 @@ def with_broker(settings: Settings) -> Settings:
             "no Kafka to produce to: none is configured and no embedded one is running (fix: run "
             "`touchline up` in another terminal, or set TOUCHLINE_KAFKA)"
         )
+    if not found.lasting:
+        raise FatalError(
+            f"the embedded stack in {settings.home} belongs to another command (process "
+            f"{found.pid}) and ends with it (fix: wait for that, or keep one running with "
+            "`touchline up`)"
+        )
     return settings.model_copy(update={"kafka": found.kafka, "kafka_security": "PLAINTEXT"})
 
 

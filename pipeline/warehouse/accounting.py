@@ -32,10 +32,34 @@ FROM (
     WHERE t.offset >= r.first AND t.offset < r.end
 )
 """  # noqa: S608
+_KNOWN = f"""
+WITH mine AS (
+    SELECT t.customer_key AS customer_key, t.event_id AS event_id,
+           uniqExact(t.topic, t.topic_id, t.partition, t.offset) AS records
+    FROM interaction_records AS t INNER JOIN ({_RANGES}) AS r ON {_WITHIN}
+    WHERE t.offset >= r.first AND t.offset < r.end
+    GROUP BY customer_key, event_id
+)
+SELECT count()
+FROM (
+    SELECT customer_key, event_id, uniqExact(topic, topic_id, partition, offset) AS records
+    FROM interaction_records
+    WHERE (customer_key, event_id) IN (SELECT customer_key, event_id FROM mine)
+    GROUP BY customer_key, event_id
+) AS everywhere INNER JOIN mine USING (customer_key, event_id)
+WHERE everywhere.records > mine.records
+"""  # noqa: S608
 _REJECTED = f"""
 SELECT reason, uniqExact(t.topic, t.topic_id, t.partition, t.offset) AS records
 FROM rejections AS t INNER JOIN ({_RANGES}) AS r ON {_WITHIN}
 WHERE t.offset >= r.first AND t.offset < r.end
+  AND (t.topic, t.topic_id, t.partition, t.offset) NOT IN (
+    -- rejected once, and accepted when it was read again
+    SELECT s.topic, s.topic_id, s.partition, s.offset
+    FROM interaction_records AS s INNER JOIN ({_RANGES}) AS q
+    ON s.topic_id = q.topic_id AND s.topic = q.topic AND s.partition = q.partition
+    WHERE s.offset >= q.first AND s.offset < q.end
+  )
 GROUP BY reason ORDER BY records DESC, reason
 """  # noqa: S608
 
@@ -48,6 +72,7 @@ class Account:
         produced: Records in the range, by offsets.
         records: Records stored, duplicates included.
         stored: Distinct events among them.
+        known: Those of them that are stored from elsewhere as well: sent before, or sent again.
         unclassified: Stored records that no rule of the catalog matched.
         rejected: Records rejected, by reason.
     """
@@ -55,6 +80,7 @@ class Account:
     produced: int
     records: int
     stored: int
+    known: int
     unclassified: int
     rejected: dict[str, int] = field(default_factory=dict)
 
@@ -92,11 +118,13 @@ def account(
         "ends": [ends[place] for place in places],
     }
     records, stored, unclassified = client.query(_RECORDS, parameters=parameters).result_rows[0]
+    known = client.query(_KNOWN, parameters=parameters).result_rows[0][0]
     rejected = client.query(_REJECTED, parameters=parameters).result_rows
     return Account(
         produced=sum(ends[place] - starts.get(place, 0) for place in places),
         records=records,
         stored=stored,
+        known=known,
         unclassified=unclassified,
         rejected={str(row[0]): int(row[1]) for row in rejected},
     )

@@ -14,6 +14,7 @@ from pipeline.warehouse.client import explained
 from schemas.catalog import Catalog
 
 _CURRENT = "SELECT version FROM current_catalog"
+_CURRENT_CHANNELS = "SELECT channel FROM channels"
 # Later than everything published before, whatever the clocks of the workers or the server say.
 _MAKE_CURRENT = """
 INSERT INTO catalog_versions (version, name, published_at, journey_gap_seconds)
@@ -73,6 +74,19 @@ def publish(client: Client, catalog: Catalog, version: str) -> bool:
             },
         )
     return True
+
+
+def current(client: Client) -> tuple[str, frozenset[str]]:
+    """Return version and channels of the current catalog; empty before one was published.
+
+    Raises:
+        RetryableError: ClickHouse does not answer for now.
+        SchemaMismatch: The tables are not there.
+    """
+    with explained():
+        versions = client.query(_CURRENT).result_rows
+        channels = client.query(_CURRENT_CHANNELS).result_rows
+    return (versions[0][0] if versions else ""), frozenset(row[0] for row in channels)
 
 
 def _tables(catalog: Catalog) -> list[tuple[str, Sequence[str], list[tuple[Any, ...]]]]:

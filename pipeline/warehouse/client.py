@@ -39,9 +39,11 @@ _DURABLE = {"async_insert": "0", "distributed_foreground_insert": "1"}
 _SCHEMA_CODES = {10: "column", 16: "column", 47: "column", 60: "table", 81: "database"}
 _AUTHENTICATION_CODES = frozenset({192, 193, 194, 516})
 _ACCESS_CODES = frozenset({164, 497})
-#: Timeouts, limits, shutdown, too many parts, no disk space, read-only replica and the like.
+#: Timeouts, limits, shutdown, too many parts, no disk space, failing disks, read-only or stale
+#: replicas, missing quorum, and exceptions of the system below.
 _PASSING_CODES = frozenset(
-    {159, 160, 173, 202, 203, 209, 210, 225, 236, 241, 242, 243, 252, 279, 319, 394, 425, 999}
+    {74, 75, 76, 159, 160, 173, 198, 202, 203, 209, 210, 225, 236, 241, 242, 243, 252, 279, 285}
+    | {286, 289, 319, 369, 394, 425, 439, 473, 733, 999, 1000, 1001, 1002}
 )
 
 

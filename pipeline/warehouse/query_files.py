@@ -16,7 +16,7 @@ A column's unit says what its values are: text, list, count, number, share, diff
 shares), seconds, time, or measured (in the unit that the column ``unit`` names; an instant is in
 the column ``at``). ``pivot`` names the columns that become rows, columns and cells where a person
 reads the result; ``limit`` the parameter that limits the rows, where the query itself adds up the
-rest.
+rest. A parameter of type Float64 is a quantity, 0 or more.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ def _reader(kind: str) -> tuple[Callable[[str], Any], str]:
     if kind.startswith("DateTime64"):
         return _instant, "a time such as 2026-10-01 or 2026-10-01T12:00:00Z"
     if kind == "Float64":
-        return _number, "a number"
+        return _number, "a number, 0 or more"
     if kind == "Bool":
         return lambda text: _TRUTH[text.lower()], "true or false"
     return str, "a text"
@@ -204,7 +204,7 @@ def _whole(text: str, most: int) -> int:
 
 def _number(text: str) -> float:
     value = float(text)
-    if not isfinite(value):
+    if not isfinite(value) or value < 0:
         raise ValueError
     return value
 

@@ -210,9 +210,21 @@ def test_command_starts_only_what_it_needs(tmp_path: Path) -> None:
     assert running(tmp_path) is None
 
 
+def test_nothing_is_sent_through_a_stack_that_ends_with_another_command(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    with embedded(settings):
+        with endpoints(settings, kafka=False, clickhouse=True) as connections:
+            assert connections.settings.clickhouse is not None
+        with (
+            pytest.raises(FatalError, match="belongs to another command"),
+            endpoints(settings, kafka=True, clickhouse=False),
+        ):
+            pass
+
+
 def test_command_uses_the_running_stack(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
-    with embedded(settings, engine=False) as started:
+    with Stack.start(settings, engine=False, lasting=True) as started:
         with endpoints(settings, kafka=True, clickhouse=False) as connections:
             assert connections.settings.kafka == started.endpoints.kafka
             assert connections.settings.embedded_kafka

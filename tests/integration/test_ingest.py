@@ -64,7 +64,7 @@ def test_ingest_stores_what_fits_and_keeps_the_rest(tmp_path: Path) -> None:
         0,
         [
             "2 rows = 2 sent + 0 that do not fit",
-            "2 sent = 2 stored + 0 rejected; 0 duplicates, 0 unclassified",
+            "2 sent = 2 stored + 0 duplicates + 0 rejected; 0 unclassified",
         ],
     )
 
@@ -92,7 +92,10 @@ def test_running_workers_must_use_the_same_catalog(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / ".touchline")
     default = catalog.load(None)
     (tmp_path / "log.csv").write_text(ROWS, encoding="utf-8")
-    with Stack.start(settings), endpoints(settings, kafka=True, clickhouse=True) as connected:
+    with (
+        Stack.start(settings, lasting=True),
+        endpoints(settings, kafka=True, clickhouse=True) as connected,
+    ):
         client = connect(connected.settings)
         migrate(client, connected.settings)
         publish(client, default.catalog, default.version)

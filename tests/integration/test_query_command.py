@@ -44,10 +44,15 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def test_a_newcomer_with_nothing_stored_gets_an_answer(tmp_path: Path) -> None:
     ran = touchline(tmp_path, "query", "top_paths")
+    assert (ran.returncode, ran.stdout) == (1, b"")
+    assert b"no data in .touchline yet (fix: run `touchline demo`" in ran.stderr
+    assert b"Traceback" not in ran.stderr
+    assert list(tmp_path.iterdir()) == []
+    assert touchline(tmp_path, "migrate").returncode == 0
+    ran = touchline(tmp_path, "query", "top_paths")
     assert ran.returncode == 0, ran.stderr
     assert b"nothing found" in ran.stdout
     assert b"data_quality" in ran.stderr
-    assert b"Traceback" not in ran.stderr
     again = touchline(tmp_path, "migrate")
     assert (again.returncode, again.stdout) == (0, b"database touchline is up to date\n")
 
@@ -97,6 +102,18 @@ def test_csv_and_parquet_hold_the_same(directory: Path) -> None:
     assert [name for name in os.listdir(directory) if "part" in name] == []
 
 
+def test_csv_is_for_spreadsheets(directory: Path) -> None:
+    asked = ("query", "timeline", "-p", "customer=customer_id:C-17")
+    ran = touchline(directory, *asked, "--format", "csv")
+    head, first = ran.stdout.decode().splitlines()[:2]
+    assert head.startswith("occurred_at,seconds_since_previous,touchpoint,")
+    assert first.startswith("2026-01-29T22:00:00Z,,t0,")
+    frame = pl.read_csv(ran.stdout, try_parse_dates=True)
+    rows = json.loads(touchline(directory, *asked, "--json").stdout)
+    assert frame["seconds_since_previous"].to_list() == [r["seconds_since_previous"] for r in rows]
+    assert frame["occurred_at"].dtype == pl.Datetime("us", "UTC")
+
+
 def test_list_names_every_query(directory: Path) -> None:
     ran = touchline(directory, "query", "--list", "--json")
     listed = {item["name"]: item for item in json.loads(ran.stdout)}
@@ -116,6 +133,10 @@ def test_list_names_every_query(directory: Path) -> None:
         (["transitions", "-p", "since=soon"], "since must be a time such as 2026-10-01"),
         (["timeline"], "needs parameter customer"),
         (["timeline", "-p", "customer=C-17"], "an identifier written kind:value"),
+        (["top_paths", "-p", "gap_days=-1"], "gap_days must be a number, 0 or more"),
+        (["top_paths", "-p", "since=2100-01-01"], "since must be before until"),
+        (["top_paths", "--json", "-f", "csv"], "--json asks for another format"),
+        (["--list", "-f", "csv"], "the list is a table or JSON"),
         (["top_paths", "-o", "paths.txt"], "end it in .json, .csv or .parquet"),
         (["top_paths", "-o", "nowhere/paths.csv"], "no such directory"),
         (["top_paths", "-f", "table", "-o", "paths.csv"], "a table goes to the terminal"),

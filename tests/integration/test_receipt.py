@@ -75,6 +75,7 @@ def test_the_receipt_log_twice(tmp_path):
         assert report["read"] == report["delivered"] == report["stored"] == 8577
         assert report["balanced"]
         assert report["unclassified"] == 0
+        assert report["already_stored"] == (times - 1) * 8577
 
         rows = touchline(tmp_path, "query", "transitions", "--format", "json")
         found = {

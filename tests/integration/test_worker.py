@@ -6,6 +6,7 @@ import sys
 from datetime import datetime, timezone
 
 import orjson
+import psutil
 import pytest
 from kafka import KafkaConsumer, KafkaProducer
 
@@ -96,6 +97,55 @@ def test_a_worker_that_rejects_most_stops_before_it_drains_the_topic(line):
     assert rejected_records(line) == []
     line.drain(line.worker(reject_ratio_limit=1.0))
     assert line.account().rejected == {"invalid_json": 1500}
+
+
+def test_a_record_too_large_for_the_reject_topic_is_shortened_and_blocks_nobody(line):
+    large = b'{"x":"' + b"y" * 70_000_000 + b'"}'
+    producer = KafkaProducer(
+        **kafka_python_options(line.settings), max_request_size=80_000_000, compression_type="gzip"
+    )
+    topic = topics.interactions(line.settings, "web")
+    producer.send(topic, large, partition=0)
+    producer.send(topic, valid(1), partition=0)
+    producer.flush()
+    producer.close()
+    line.drain(line.worker())
+    found = line.account()
+    assert (found.stored, found.rejected) == (1, {"too_large": 1})
+    (record,) = rejected_records(line)
+    assert large.startswith(record.value)
+    assert dict(record.headers)["touchline-bytes"] == str(len(large)).encode()
+
+
+def test_a_topic_made_anew_under_a_worker_ends_it_and_loses_nothing(line):
+    send(line, "web", [valid(number) for number in range(300)])
+    worker = line.worker()
+    line.drain(worker)
+    with topics.admin(line.settings) as client:
+        client.delete_topics([topics.interactions(line.settings, "web")])
+    line.ids = topics.ensure(line.settings, line.loaded.catalog)
+    send(line, "web", [valid(1000 + number) for number in range(400)])
+    assert worker.process.wait(60) != 0
+    assert "was deleted while it was read" in worker.log_file.read_text()
+    last = line.worker()
+    until(lambda: line.count("SELECT count() FROM interactions") == 700 or last.check(), 60, "700")
+
+
+def test_sigterm_is_obeyed_while_the_broker_is_gone(line):
+    send(line, "web", [valid(number) for number in range(2000)])
+    worker = line.worker(batch_rows=100, batch_seconds=0.05)
+    until(lambda: line.count("SELECT count() FROM interaction_records"), 60, "a batch")
+    (broker,) = (
+        child
+        for child in psutil.Process(line.stack_pid).children()
+        if child.name().startswith("tansu")
+    )
+    broker.suspend()
+    try:
+        worker.process.terminate()
+        assert worker.process.wait(60) is not None
+    finally:
+        broker.resume()
 
 
 def test_sigterm_ends_it_cleanly_with_everything_stored_committed(line):

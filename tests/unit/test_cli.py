@@ -1,5 +1,6 @@
 """Every command explains itself, and errors end with the exit code the README gives."""
 
+import gzip
 import os
 import subprocess
 import sys
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from jobs.cli import COMMANDS
+from pipeline.settings import Settings, secrets
+from tests.unit.catalogs import SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,6 +48,7 @@ def test_every_command_is_in_the_readme():
         (["nope"], 2, "No such command 'nope'"),
         (["simulate"], 2, "--out"),
         (["check", "--catalog", "nowhere.toml"], 2, "nowhere.toml: No such file"),
+        (["check", "mine.toml"], 2, "did you mean --catalog mine.toml?"),
         (["query", "top_pahts"], 2, "top_paths"),
         (["worker"], 1, "touchline up"),
         (["produce", "web", "events.ndjson"], 1, "touchline up"),
@@ -72,3 +76,45 @@ def test_check_shows_what_an_example_file_comes_to(tmp_path):
     assert "product_page" in done.stdout
     assert "line 2" in done.stderr
     assert "2 lines: 1 matched, 0 unclassified, 1 invalid" in done.stdout
+
+
+def test_check_counts_one_thing_as_one(tmp_path):
+    example = ROOT / "schemas" / "examples" / "web" / "valid" / "product_page.json"
+    (tmp_path / "events.ndjson").write_text(" ".join(example.read_text().split()))
+    touchpoint = SMALL.index("[[touchpoints]]", SMALL.index('id = "product_page"'))
+    one = SMALL[:touchpoint].replace("point_of_sale", "product_page")
+    (tmp_path / "one.toml").write_text(one)
+    done = touchline(tmp_path, "check", "events.ndjson", "--catalog", "one.toml")
+    assert done.returncode == 0, done.stderr
+    assert "1 touchpoint with 1 rule on 3 channels: no problem" in done.stdout.replace("\n", " ")
+    assert "1 line: 1 matched" in done.stdout
+
+
+def test_check_says_that_a_compressed_file_is_cut(tmp_path):
+    (tmp_path / "cut.ndjson.gz").write_bytes(gzip.compress(b"{}\n" * 1_000)[:-12])
+    done = touchline(tmp_path, "check", "cut.ndjson.gz")
+    assert done.returncode == 2
+    assert done.stderr.startswith("cut.ndjson.gz: ")
+
+
+def test_a_broken_settings_file_is_named_with_its_line(tmp_path):
+    (tmp_path / "touchline.toml").write_text("partitions = 3\nkafka = nowhere\n")
+    done = touchline(tmp_path, "settings")
+    assert done.returncode == 1
+    assert "touchline.toml:2: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_settings_names_are_whole_on_a_narrow_terminal(tmp_path):
+    done = touchline(tmp_path, "settings", COLUMNS="60")
+    assert done.returncode == 0, done.stderr
+    names = [f"TOUCHLINE_{name.upper()}" for name in Settings.model_fields]
+    files = [f"TOUCHLINE_{name.upper()}_FILE" for name in secrets()]
+    assert len(files) == 3
+    for name in [*names, *files, "TOUCHLINE_CONFIG"]:
+        assert name in done.stdout
+
+
+@pytest.mark.parametrize("name", ["CONFIG", *(f"{name.upper()}_FILE" for name in secrets())])
+def test_the_help_of_settings_names_every_other_variable(tmp_path, name):
+    assert f"TOUCHLINE_{name}" in touchline(tmp_path, "settings", "--help").stdout

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pipeline.errors import CatalogError, RejectedInput
 from pipeline.mapping.csv_log import CsvLog
 from pipeline.mapping.log_reader import open_log
-from pipeline.mapping.log_rows import ROW_COLUMN, BadRow, Row
+from pipeline.mapping.log_rows import ROW_COLUMN, UNNUMBERED, BadRow, Row
 from pipeline.mapping.mapped import Mapped, Mapper, Unfit
 from pipeline.producers.lines import Source
 from pipeline.producers.producer import checker
@@ -73,6 +73,40 @@ def test_one_bad_row_costs_no_other(
         (place + 1, f"{place + 1},".encode() + bad[:-1])
     ]
     assert [tuple(row.values.values()) for row in found if isinstance(row, Row)] == rows
+
+
+REJECTS = (
+    b'touchline_row,id,name\n7,1,a\n12,2\n23,"3" x,c\n31,4,\xff\nx,5,e\n,6,f\nragged\n"44",7,g,h\n'
+)
+
+
+def test_rows_of_a_reject_file_keep_their_numbers() -> None:
+    found = csv_rows(REJECTS)
+    assert [(row.number, row.line) for row in found] == [
+        (7, 2), (12, 3), (23, 4), (31, 5), (5, 6), (6, 7), (7, 8), (44, 9),
+    ]  # fmt: skip
+    assert [row.error if isinstance(row, BadRow) else "" for row in found] == [
+        "",
+        "has 1 fields, the header has 2",
+        "',' expected after '\"'",
+        "not UTF-8",
+        UNNUMBERED,
+        UNNUMBERED,
+        f"has 0 fields, the header has 2; {UNNUMBERED}",
+        "has 3 fields, the header has 2",
+    ]
+    assert [row.raw for row in found] == REJECTS.splitlines()[1:]
+    assert isinstance(found[0], Row)
+    assert found[0].values == {"id": "1", "name": "a"}
+
+
+def test_a_reject_file_with_its_numbers_elsewhere_says_what_it_counts() -> None:
+    moved, ragged, endless = csv_rows(b"id,touchline_row\n1,9\n5\n2," + b"9" * 5000 + b"\n")
+    assert (moved.number, ragged.number, endless.number) == (9, 2, 3)
+    assert isinstance(ragged, BadRow)
+    assert ragged.error == f"has 0 fields, the header has 1; {UNNUMBERED}"
+    assert isinstance(endless, BadRow)
+    assert endless.error == UNNUMBERED
 
 
 def test_csv_of_other_programs() -> None:
@@ -170,6 +204,23 @@ def test_bad_ndjson_rows(tmp_path: Path, line: bytes, reason: str) -> None:
     assert [isinstance(item, Unfit) for item in found] == [False, True, False]
     number, place, why, _ = misfit(found[1])
     assert (number, place, why) == (2, 2, reason)
+
+
+@pytest.mark.parametrize(
+    ("line", "number"),
+    [
+        (b'{"touchline_row":12,"id":NaN}', 12),
+        (b'{ "touchline_row" : 12, "id": "\xff"}', 12),
+        (b'{"touchline_row":12,"id":', 12),
+        (b'{"touchline_row":"x","id":1}', 2),
+        (b'{"touchline_row":0,"id":1}', 2),
+        (b"[12]", 2),
+    ],
+)
+def test_bad_ndjson_rows_keep_their_numbers(tmp_path: Path, line: bytes, number: int) -> None:
+    good = b'{"id":1,"at":"2026-03-01T12:00:00Z","what":"x","via":"Desk","customer":{"id":1}}'
+    found = results(tmp_path, good + b"\n" + line, NDJSON_MAP, "log.ndjson")
+    assert misfit(found[1])[:2] == (number, 2)
 
 
 def test_a_column_of_no_row_is_missing(tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -473,6 +474,40 @@ def test_command_writes_to_standard_output_and_sums_up_on_standard_error() -> No
     assert result.exit_code == 0, result.output
     expected = b"".join(line.value + b"\n" for line in simulate(Plan(40, 7)))
     assert result.stdout_bytes == expected
+
+
+def test_an_older_file_is_replaced_and_a_device_is_not(tmp_path: Path) -> None:
+    target, link = tmp_path / "events.ndjson", tmp_path / "link"
+    target.write_bytes(b"old")
+    link.symlink_to(target)
+    assert _run("--customers", "20", "--days", "5", "--out", str(link)).exit_code == 0
+    assert target.read_bytes().startswith(b"{")
+    assert link.is_symlink()
+    assert _run("--customers", "20", "--days", "5", "--out", "/dev/null").exit_code == 0
+    assert Path("/dev/null").is_char_device()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["events.ndjson", "link"]
+
+
+@pytest.mark.parametrize("trouble", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_a_file_that_is_not_finished_never_has_its_name(
+    trouble: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, truth = tmp_path / "events.ndjson", tmp_path / "truth.ndjson"
+    truth.write_bytes(b"old")
+    seen: list[str] = []
+
+    def interrupted(plan: Plan) -> Iterator[Produced]:
+        yield from islice(simulate(plan), 5)
+        seen.extend(path.name for path in tmp_path.iterdir())
+        raise trouble
+
+    monkeypatch.setattr("jobs.simulate.simulated", interrupted)
+    result = _run("--out", str(out), "--truth", str(truth))
+    assert result.exit_code != 0
+    assert len(seen) == 3
+    assert out.name not in seen
+    assert [path.name for path in tmp_path.iterdir()] == [truth.name]
+    assert truth.read_bytes() == b"old"
 
 
 def test_command_shows_channels_and_touchpoints(tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -14,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import RejectedInput
-from pipeline.warehouse.queries import bind, fetch, named_query, run
+from pipeline.warehouse.queries import Result, as_csv, as_json, bind, fetch, named_query, run
 from pipeline.warehouse.query_files import NamedQuery, Parameter, named_queries, parse
 
 QUERIES = list(named_queries().values())
@@ -101,6 +104,27 @@ def test_fetching_names_the_format() -> None:
     assert client.sql.endswith("LIMIT {row_limit:UInt64} FORMAT Parquet")
 
 
+def test_csv_has_the_values_of_the_json_for_a_spreadsheet() -> None:
+    at = datetime(2026, 10, 1, 12, 30, 59, 250_000, tzinfo=timezone.utc)
+    quality = Result(
+        named_query("data_quality"),
+        {},
+        [("time", "first_event", None, "time", at), ("stored", 'a "b", c', 0.5, "share", None)],
+    )
+    assert as_csv(quality).decode().split("\n") == [
+        "section,measure,value,unit,at",
+        "time,first_event,,time,2026-10-01T12:30:59.250000Z",
+        'stored,"a ""b"", c",0.5,share,',
+        "",
+    ]
+    map_rows = [("vip", "loyalty", 3, 1, 2, ["Marketing", "Sales"]), ("", "trial", 0, 0, 0, [])]
+    touchpoints = Result(named_query("touchpoint_map"), {}, map_rows)
+    read = list(csv.DictReader(io.StringIO(as_csv(touchpoints).decode())))
+    assert [row["owners"] for row in read] == ["Marketing; Sales", ""]
+    for row, same in zip(read, json.loads(as_json(touchpoints)), strict=True):
+        assert {**row, "owners": ""} == {**{k: str(v) for k, v in same.items()}, "owners": ""}
+
+
 @pytest.mark.parametrize(
     "name, values, said",
     [
@@ -114,6 +138,10 @@ def test_fetching_names_the_format() -> None:
         ("top_paths", {"collapse_repeats": "perhaps"}, "must be true or false"),
         ("top_paths", {"gap_days": "nan"}, "gap_days must be a number"),
         ("top_paths", {"gap_days": "1e999"}, "gap_days must be a number"),
+        ("top_paths", {"gap_days": "-1"}, "gap_days must be a number, 0 or more"),
+        ("top_paths", {"since": "2026-10-02", "until": "2026-10-01"}, "must be before until$"),
+        ("top_paths", {"since": "2026-10-01", "until": "2026-10-01"}, "must be before until$"),
+        ("top_paths", {"since": "2100-01-01"}, r"until \(by default 2100-01-01\)$"),
         ("top_paths", {"since": "yesterday"}, "since must be a time such as 2026-10-01"),
         ("top_paths", {"since": "0001-01-01T00:00:00+23:00"}, "since must be a time"),
     ],
@@ -121,7 +149,9 @@ def test_fetching_names_the_format() -> None:
 def test_wrong_names_and_values(name: str, values: dict[str, str], said: str) -> None:
     with pytest.raises(RejectedInput, match=said) as raised:
         ask(name, values)
-    assert not any(value in str(raised.value) for value in values.values() if len(value) > 3)
+    defaults = {"2100-01-01"}
+    given = [value for value in values.values() if len(value) > 3 and value not in defaults]
+    assert not any(value in str(raised.value) for value in given)
 
 
 @pytest.mark.parametrize(

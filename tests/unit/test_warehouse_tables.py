@@ -50,8 +50,8 @@ def test_numbers_shares_and_durations_are_readable() -> None:
 
 def test_differences_carry_their_sign() -> None:
     text = words(shown("stage_distribution", [("trial", 1, 1, 0.25, 0.3, -0.05)]))
-    assert "trial 1 1 25.0 % ██▌ 30.0 % ███ -5.0 %" in text
-    assert "+5.0 %" in shown("stage_distribution", [("trial", 1, 1, 0.25, 0.2, 0.05)])
+    assert "trial 1 1 25.0 % ██▌ 30.0 % ███ -5.0 pp" in text
+    assert "+5.0 pp" in shown("stage_distribution", [("trial", 1, 1, 0.25, 0.2, 0.05)])
 
 
 def test_a_matrix_has_a_cell_for_every_pair_and_shows_gaps() -> None:
