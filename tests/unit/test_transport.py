@@ -3,11 +3,13 @@
 import asyncio
 
 import pytest
+from aiokafka.errors import TopicAuthorizationFailedError
 from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
 from mode import Service
 
+from pipeline.errors import FatalError
 from pipeline.transport import Chunk, Consumer, _chunks
 from pipeline.worker import Worker
 
@@ -182,3 +184,49 @@ def test_stock_gap_bookkeeping_is_off(delivered):
     consumer = consumer_of(Log(range(3)))
     run(consumer._add_gap(PLACE, 0, 5))
     assert not consumer._gap
+
+
+def test_a_commit_that_is_refused_for_good_ends_the_worker():
+    consumer = consumer_of(Log(range(3)))
+    consumer._expected[PLACE] = 0
+    consumer._processed[PLACE] = 2
+    crashes = []
+
+    async def refuse(offsets):
+        raise TopicAuthorizationFailedError
+
+    async def crash(error):
+        crashes.append(error)
+
+    consumer._commit = refuse
+    consumer.app.crash = crash
+    assert not run(consumer.force_commit())
+    assert isinstance(crashes[0], TopicAuthorizationFailedError)
+
+
+def test_positions_that_kafka_does_not_tell_end_the_worker():
+    consumer = consumer_of(Log(range(3)))
+    consumer.app.conf.broker_request_timeout = 0.05
+
+    async def never():
+        await asyncio.Event().wait()
+
+    consumer._seek_all = never
+    with pytest.raises(FatalError, match="did not tell the positions"):
+        run(consumer.perform_seek())
+
+
+def test_a_partition_taken_away_while_its_gap_is_looked_at_is_left_alone():
+    log = Log(range(20))
+    consumer = consumer_of(log)
+    consumer._expected[PLACE] = 0
+    log.position = 10
+
+    async def revoked_meanwhile(tp):
+        consumer._forget()
+        return {tp: 0}
+
+    consumer.earliest_offsets = revoked_meanwhile
+    assert not run(consumer._accept(PLACE, log.fetch(5)))
+    assert log.position == 15
+    assert PLACE not in consumer._expected
