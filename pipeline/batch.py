@@ -12,13 +12,13 @@ from datetime import datetime
 from uuid import UUID
 
 from pipeline.catalog import LoadedCatalog
+from pipeline.chunks import Chunk
 from pipeline.classify import Classifier
 from pipeline.decode import decode, known_channels
 from pipeline.errors import RejectedRecord
 from pipeline.identify import Keyring
 from pipeline.rejects import Reject
 from pipeline.rows import Row, kafka_time, row
-from pipeline.transport import Chunk
 
 
 @dataclass

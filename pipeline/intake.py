@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from time import monotonic
 
+from pipeline.chunks import Chunk
 from pipeline.settings import Settings
-from pipeline.transport import Chunk
 
 
 class Intake:

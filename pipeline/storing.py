@@ -21,13 +21,14 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from pipeline import topics
 from pipeline.batch import Batch, Steps
+from pipeline.chunks import Chunk
 from pipeline.errors import FatalError, RetryableError
 from pipeline.intake import Intake
 from pipeline.rejects import Reject, RejectLimit
 from pipeline.rows import Place
 from pipeline.settings import Settings
 from pipeline.sink import Sink
-from pipeline.transport import Chunk, Consumer
+from pipeline.transport import Consumer
 
 log = logging.getLogger(__name__)
 _T = TypeVar("_T")

@@ -1,10 +1,9 @@
-"""Kafka to Faust in chunks of records, with acknowledging of our own.
+"""Faust's consumer on chunks of records, with acknowledging of our own.
 
 A stock Faust agent pays for every event with hops between coroutines, and its acknowledging loses
-events when an agent fails or finishes out of order. Here one Faust event is a ``Chunk``: what one
-fetch returned for one partition. And an offset is committed only when the agent said that
-everything before it is safe (``Consumer.processed``); what Faust thinks was acknowledged counts for
-nothing.
+events when an agent fails or finishes out of order. Here one Faust event is a ``Chunk`` (see
+``pipeline.chunks``), and an offset is committed only when the agent said that everything before it
+is safe (``Consumer.processed``); what Faust thinks was acknowledged counts for nothing.
 
 Nothing is skipped: each chunk says from which position it was fetched, and a chunk that does not
 begin where the last one ended is dropped and its partition sought back. Nothing stale is committed:
@@ -17,155 +16,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from time import monotonic
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
-import aiokafka
-from aiokafka.consumer.subscription_state import SubscriptionState
-from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError, KafkaError
-from aiokafka.structs import ConsumerRecord, OffsetAndMetadata, TopicPartition
-from faust import Schema
+from aiokafka.errors import KafkaError
+from aiokafka.structs import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
 
+from pipeline.chunks import Chunk, ConsumerThread
 from pipeline.errors import FatalError
 
 log = logging.getLogger(__name__)
 
-#: Seconds after which a commit is given up, and tried again with the next.
-COMMIT_SECONDS = 10.0
 #: Seconds that a rebalance waits for a last commit of what is already safe.
 REVOKE_COMMIT_SECONDS = 5.0
-
-
-class Chunk(NamedTuple):
-    """What one fetch returned for one partition.
-
-    Attributes:
-        topic: Topic.
-        partition: Partition.
-        begin: Position the fetch began at.
-        end: Position after it; everything in between is here or does not exist.
-        records: aiokafka records in offset order, possibly none (offsets can have gaps).
-        size: Bytes of their values.
-        epoch: Assignment it belongs to; set when it is handed to the agent.
-    """
-
-    topic: str
-    partition: int
-    begin: int
-    end: int
-    records: list[ConsumerRecord]
-    size: int = 0
-    epoch: int = -1
-
-    @property
-    def tp(self) -> TP:
-        """Return topic and partition."""
-        return TP(self.topic, self.partition)
-
-
-class ChunkSchema(Schema[None, Any]):
-    """Passes a chunk through Faust undecoded."""
-
-    def loads_key(self, app: Any, message: Message, **_: Any) -> None:
-        """Return no key: a chunk has many."""
-        return
-
-    def loads_value(self, app: Any, message: Message, **_: Any) -> Any:
-        """Return the chunk itself."""
-        return message.value
-
-
-class ConsumerThread(driver.AIOKafkaConsumerThread):
-    """The thread that owns the aiokafka consumer: fetches chunks, commits offsets."""
-
-    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
-        # Faust's own assigns round robin over all partitions; ranges give a worker the same
-        # partition numbers of every topic, so that it sees all channels of its customers.
-        conf = self.app.conf
-        self._assignor = RangePartitionAssignor
-        return aiokafka.AIOKafkaConsumer(
-            client_id=conf.broker_client_id,
-            group_id=conf.id,
-            bootstrap_servers=driver.server_list(transport.url, transport.default_port),
-            partition_assignment_strategy=[RangePartitionAssignor],
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
-            max_poll_records=conf.broker_max_poll_records,
-            max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
-            max_partition_fetch_bytes=conf.consumer_max_fetch_size,
-            fetch_max_wait_ms=500,
-            request_timeout_ms=int(conf.broker_request_timeout * 1000),
-            session_timeout_ms=int(conf.broker_session_timeout * 1000),
-            rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
-            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
-            metadata_max_age_ms=conf.consumer_metadata_max_age_ms,
-            **driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
-        )
-
-    async def _fetch_records(
-        self,
-        consumer: aiokafka.AIOKafkaConsumer,
-        active_partitions: set[TP],
-        timeout: float | None = None,
-        max_records: int | None = None,
-    ) -> dict[TP, list[Chunk]]:
-        fetcher = consumer._fetcher
-        subscriptions: SubscriptionState = fetcher._subscriptions
-        deadline = monotonic() + (timeout or 0)
-        while self.consumer.flow_active:
-            if consumer._closed or fetcher._closed:
-                raise ConsumerStoppedError
-            consumer._coordinator.check_errors()
-            if fetcher.error_future.done():  # its routine ended: nothing would come any more
-                fetcher.error_future.result()
-                raise ConsumerStoppedError
-            active = frozenset(active_partitions)  # the main thread changes it as it likes
-            if active and not subscriptions.reassignment_in_progress:
-                before = _positions(subscriptions, active)
-                with subscriptions.fetch_context():
-                    # timeout 0 and no reassignment: returns without giving up the event loop, so
-                    # the positions before and after belong to exactly these records
-                    drained = await _drained(fetcher, active, max_records, before)
-                chunks = _chunks(before, _positions(subscriptions, active), drained)
-                if chunks:
-                    return chunks
-            remaining = deadline - monotonic()
-            if remaining <= 0:
-                break
-            await _wait_for_records(fetcher, remaining)
-        return {}
-
-    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        consumer = self._ensure_consumer()
-        assigned = consumer.assignment()
-        wanted = {
-            TopicPartition(*tp): OffsetAndMetadata(offset, "")
-            for tp, offset in offsets.items()
-            if tp in assigned
-        }
-        if not wanted:
-            return False
-        try:
-            await asyncio.wait_for(consumer.commit(wanted), COMMIT_SECONDS)
-        except asyncio.TimeoutError:
-            log.warning("no commit within %s s, will be tried again", COMMIT_SECONDS)
-            return False
-        except (CommitFailedError, IllegalStateError, ConsumerStoppedError) as error:
-            log.info("commit refused, the partitions moved on: %s", error)
-            return False
-        except KafkaError as error:
-            if not error.retriable:
-                raise  # crashing is the main thread's: this one could not stop itself
-            log.warning("commit failed, will be tried again: %r", error)
-            return False
-        now = monotonic()
-        self.tp_last_committed_at.update(dict.fromkeys(offsets, now))
-        return True
 
 
 class Consumer(driver.Consumer):
@@ -330,58 +196,3 @@ class Transport(driver.Transport):
     """Faust's aiokafka transport with the consumer of this module."""
 
     Consumer = Consumer
-
-
-def _positions(subscriptions: SubscriptionState, partitions: frozenset[TP]) -> dict[TP, int]:
-    subscription = subscriptions.subscription
-    assignment = subscription.assignment if subscription is not None else None
-    if assignment is None or not assignment.active:
-        return {}
-    found = {}
-    for tp in partitions:
-        if tp in assignment.tps:
-            state = assignment.state_value(tp)
-            if state is not None and state.has_valid_position:
-                found[TP(*tp)] = state.position
-    return found
-
-
-def _chunks(
-    before: Mapping[TP, int], after: Mapping[TP, int], drained: Mapping[Any, list[ConsumerRecord]]
-) -> dict[TP, list[Chunk]]:
-    return {
-        tp: [_chunk(tp, before[tp], end, drained.get(tp, []))]
-        for tp, end in after.items()
-        if tp in before and end > before[tp]
-    }
-
-
-def _chunk(tp: TP, begin: int, end: int, records: list[ConsumerRecord]) -> Chunk:
-    size = sum(record.serialized_value_size for record in records)
-    return Chunk(tp.topic, tp.partition, begin, end, records, size)
-
-
-async def _drained(
-    fetcher: Any, active: frozenset[TP], limit: int | None, positions: Mapping[TP, int]
-) -> Mapping[Any, list[ConsumerRecord]]:
-    try:
-        found: Mapping[Any, list[ConsumerRecord]] = await fetcher.fetched_records(
-            active, timeout=0, max_records=limit
-        )
-    except UnicodeDecodeError as error:
-        places = ", ".join(f"{tp.topic}[{tp.partition}] {at}" for tp, at in positions.items())
-        raise FatalError(
-            "a record has a header whose name is not UTF-8, and cannot be read past; it stands "
-            f"soon after one of: {places} (fix: delete the records up to it with kafka-delete-"
-            "records, after copying them)"
-        ) from error
-    return found
-
-
-async def _wait_for_records(fetcher: Any, seconds: float) -> None:
-    waiter = fetcher._create_fetch_waiter()
-    done, _ = await asyncio.wait([waiter], timeout=seconds)
-    if done:
-        waiter.result()  # raises what the fetcher could not fetch for, e.g. authorization
-    else:
-        waiter.cancel()

@@ -20,13 +20,14 @@ from pipeline import topics
 from pipeline.batch import Steps
 from pipeline.brokers import bootstrap_servers, sasl_credentials, ssl_context
 from pipeline.catalog import LoadedCatalog
+from pipeline.chunks import ChunkSchema
 from pipeline.errors import FatalError, RetryableError, TouchlineError
 from pipeline.identify import Keyring
 from pipeline.intake import Intake
 from pipeline.settings import Settings
 from pipeline.sink import Sink
 from pipeline.storing import Loop, in_thread
-from pipeline.transport import ChunkSchema, Transport
+from pipeline.transport import Transport
 
 log = logging.getLogger(__name__)
 

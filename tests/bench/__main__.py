@@ -62,7 +62,7 @@ def consume(kind: str, broker: Broker, records: int, home: str) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench ARGS=…", description=__doc__)
-    parser.add_argument("--records", type=int, default=60_000, help="records in the topics")
+    parser.add_argument("--records", type=int, default=100_000, help="records in the topics")
     parser.add_argument("--runs", type=int, default=3, help="runs of each consumer")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="touchline-bench-") as folder:

@@ -23,10 +23,10 @@ from pydantic import SecretStr
 
 from pipeline import catalog, topics, worker
 from pipeline.batch import Steps
+from pipeline.chunks import ChunkSchema
 from pipeline.decode import decode, known_channels
 from pipeline.identify import Keyring
 from pipeline.settings import Settings
-from pipeline.transport import ChunkSchema
 
 
 class Clock:

@@ -1,8 +1,8 @@
 import asyncio
 
+from pipeline.chunks import Chunk
 from pipeline.intake import Intake
 from pipeline.settings import Settings
-from pipeline.transport import Chunk
 
 MEBI = 1 << 20
 

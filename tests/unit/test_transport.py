@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mode import Service
 
+from pipeline.chunks import Chunk, _chunks
 from pipeline.errors import FatalError
-from pipeline.transport import Chunk, Consumer, _chunks
+from pipeline.transport import Consumer
 from pipeline.worker import Worker
 
 PLACE = TP("t", 0)
