@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import sys
-import zlib
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -20,8 +15,9 @@ from jobs.console import err, out
 from pipeline import catalog
 from pipeline.classify import Classifier, Moment, stage_of
 from pipeline.decode import decode, known_channels
-from pipeline.errors import CatalogError, Problem, RejectedRecord
+from pipeline.errors import CatalogError, Problem, RejectedInput, RejectedRecord
 from pipeline.identify import identifiers_of
+from pipeline.producers.lines import Lines, opened
 from pipeline.settings import load as load_settings
 from schemas.catalog import UNCLASSIFIED
 
@@ -65,7 +61,11 @@ def check(
         raise CatalogError([problem])
     settings = load_settings(catalog=catalog_file)
     loaded = catalog.load(settings.catalog)
-    report = Report() if examples is None else _classify(examples, loaded, settings)
+    try:
+        report = Report() if examples is None else _classify(examples, loaded, settings)
+    except RejectedInput as error:
+        err.print(str(error), style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(2) from None
     if as_json:
         out.print_json(json.dumps(_as_json(loaded, report)))
     else:
@@ -78,16 +78,16 @@ def _classify(path: Path, loaded: catalog.LoadedCatalog, settings: Any) -> Repor
     classifier = Classifier(loaded.catalog)
     channels = known_channels(loaded.channels)
     events = []
-    with _lines(path) as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
+    with opened(path) as source:
+        for line in Lines(source, settings.max_record_bytes):
+            if not line.value.strip():
                 continue
             report.lines += 1
             try:
-                decoded = decode(line.rstrip(b"\r\n"), channels, settings.max_record_bytes)
+                decoded = decode(line.value, channels, settings.max_record_bytes)
             except RejectedRecord as error:
                 cause = {"reason": error.reason, "field": error.field, "error": error.error}
-                report.rejected.append({"line": number, **cause})
+                report.rejected.append({"line": line.number, **cause})
                 continue
             interaction = decoded.interaction
             customer = next(iter(identifiers_of(interaction.identifiers).items()))
@@ -104,19 +104,6 @@ def _classify(path: Path, loaded: catalog.LoadedCatalog, settings: Any) -> Repor
             stage = stage_of(found, moment, history.get(customer, {}))
             report.matched[found.touchpoint, interaction.channel, stage] += 1
     return report
-
-
-@contextmanager
-def _lines(path: Path) -> Iterator[IO[bytes]]:
-    if str(path) == "-":
-        yield sys.stdin.buffer
-        return
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as opened:
-            yield opened  # type: ignore[misc]
-    except (OSError, EOFError, zlib.error) as error:
-        message = getattr(error, "strerror", None) or str(error)
-        raise CatalogError([Problem(str(path), 0, "", message)]) from None
 
 
 def _as_json(loaded: catalog.LoadedCatalog, report: Report) -> dict[str, Any]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any
 from uuid import UUID
 
@@ -24,15 +23,6 @@ from pipeline.warehouse.accounting import Account, account
 from pipeline.warehouse.catalog_tables import publish
 from pipeline.warehouse.client import connect
 from pipeline.warehouse.migrate import migrate
-
-
-def until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
-    """Wait until a condition holds and return its value."""
-    deadline = monotonic() + seconds
-    while not (value := condition()):
-        assert monotonic() < deadline, f"not within {seconds} s: {what}"
-        sleep(0.02)
-    return value
 
 
 @dataclass

@@ -9,7 +9,8 @@ import pytest
 
 from pipeline.simulator import Plan
 from tests import oracle
-from tests.line import running_line, until
+from tests.line import running_line
+from tests.waiting import until
 
 #: Kills in ``make test``; ``make test-faults`` sets 20 and more.
 KILLS = int(os.environ.get("FAULT_CYCLES", "3"))

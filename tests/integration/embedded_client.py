@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from base64 import b64encode
-from collections.abc import Callable
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -45,13 +43,6 @@ def get(found: Endpoints, path: str, headers: dict[str, str]) -> tuple[int, str 
         return answer.status, answer.getheader("X-ClickHouse-Exception-Code"), answer.read()
     finally:
         connection.close()
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        time.sleep(0.02)
 
 
 def number(answer: object) -> int:

@@ -21,7 +21,8 @@ from pydantic import SecretStr
 from pipeline.embedded.stack import Stack, embedded, endpoints, running
 from pipeline.errors import FatalError
 from pipeline.settings import Settings
-from tests.integration.embedded_client import children, connect, gone, number, wait_until
+from tests.integration.embedded_client import children, connect, gone, number
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -103,7 +104,7 @@ def test_killed_while_inserting_opens_again(tmp_path: Path) -> None:
         finally:
             enough.set()
             killer.join()
-        wait_until(lambda: gone(pid) and gone(broker))
+        until(lambda: gone(pid) and gone(broker))
         assert not first.alive
         assert running(settings.home) is None
     with embedded(settings) as second, connect(second.endpoints) as client:
@@ -137,7 +138,7 @@ def test_everything_ends_with_the_parent(tmp_path: Path, killed_by: signal.Signa
             assert running(tmp_path) is not None
         finally:
             parent.send_signal(killed_by)
-    wait_until(lambda: gone(supervisor) and gone(broker))
+    until(lambda: gone(supervisor) and gone(broker))
     assert running(tmp_path) is None
 
 
@@ -147,7 +148,7 @@ def test_stack_ends_when_its_broker_dies(tmp_path: Path) -> None:
         assert started.endpoints.clickhouse is None
         (broker,) = children(started.endpoints.pid)
         os.kill(broker, signal.SIGKILL)
-        wait_until(lambda: not started.alive)
+        until(lambda: not started.alive)
     assert "the broker ended" in (tmp_path / "stack.log").read_text()
 
 
@@ -160,7 +161,7 @@ def test_stop_cancels_a_query_that_does_not_end(tmp_path: Path) -> None:
     ):
         query = pool.submit(connect(started.endpoints).command, endless)
         busy = "SELECT count() FROM system.processes WHERE query LIKE '%EachRow%'"
-        wait_until(lambda: number(client.command(busy)) > 1)
+        until(lambda: number(client.command(busy)) > 1)
         started.stop()
         with pytest.raises(Error):
             query.result(timeout=30)

@@ -27,8 +27,8 @@ from tests.integration.embedded_client import (
     connect,
     get,
     number,
-    wait_until,
 )
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -170,8 +170,8 @@ def test_cut_off_insert_stores_nothing(home: Path, stack: Stack, client: Client)
     temp = home / "tmp"
     with socket.create_connection(address(stack.endpoints)) as raw:
         raw.sendall(head.encode() + b"\x01" * 4_000_000)
-        wait_until(lambda: any(temp.iterdir()))
-    wait_until(lambda: not any(temp.iterdir()))
+        until(lambda: any(temp.iterdir()))
+    until(lambda: not any(temp.iterdir()))
     assert client.command("SELECT count() FROM t") == 0
 
 

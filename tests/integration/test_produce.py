@@ -31,6 +31,7 @@ from pipeline.settings import Settings
 from schemas.interaction import INTERACTION
 from tests.integration.command import environment, touchline
 from tests.unit.events import event
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -322,10 +323,7 @@ def test_a_broker_that_dies_under_produce_costs_no_line(broker: Broker, tmp_path
         process.stdin.write(b"".join(line + b"\n" for line in lines[:200]))
         process.stdin.flush()
         place = [topics.interactions(settings, "web")]
-        deadline = time.monotonic() + 30
-        while sum(topics.ends(settings, place).values()) < 200:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        until(lambda: sum(topics.ends(settings, place).values()) >= 200)
         broker.process.kill()
         stdout, _ = process.communicate(b"".join(line + b"\n" for line in lines[200:]), 60)
     report = orjson.loads(stdout)
@@ -342,10 +340,8 @@ def test_ctrl_c_waits_for_what_was_sent_and_says_how_much(broker: Broker, tmp_pa
         assert process.stdin is not None
         process.stdin.write(b"".join(line + b"\n" for line in interactions(50)))
         process.stdin.flush()
-        deadline = time.monotonic() + 30
-        while sum(topics.ends(settings, [topics.interactions(settings, "web")]).values()) < 50:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        place = [topics.interactions(settings, "web")]
+        until(lambda: sum(topics.ends(settings, place).values()) >= 50)
         process.send_signal(signal.SIGINT)  # while it waits for more
         assert process.wait(30) == 130
         assert process.stdout is not None

@@ -15,9 +15,10 @@ from pipeline import topics
 from pipeline.brokers import kafka_python_options
 from pipeline.settings import environment
 from pipeline.worker import alive_file
-from tests.line import running_line, until
+from tests.line import running_line
 from tests.unit.events import event
 from tests.unit.test_decode import POISON
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 
