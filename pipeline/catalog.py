@@ -22,17 +22,8 @@ from pydantic import BaseModel, ValidationError
 from pipeline.classify import matches
 from pipeline.errors import CatalogError, Problem
 from pipeline.toml_lines import TomlLines, TomlPath, TomlSource, read_text
-from schemas.catalog import (
-    FIELDS,
-    FREE_FIELDS,
-    REJECTED,
-    UNCLASSIFIED,
-    Catalog,
-    Condition,
-    FieldPath,
-    Match,
-    Version,
-)
+from schemas.catalog import REJECTED, UNCLASSIFIED, Catalog, Match
+from schemas.entry import FIELDS, FREE_FIELDS, Condition, FieldPath, Version
 from schemas.text import Label, Name
 
 _Model = TypeVar("_Model", bound=BaseModel)

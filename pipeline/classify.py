@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.catalog import UNCLASSIFIED, Catalog, Condition, Match, StageAfter, Touchpoint
+from schemas.catalog import UNCLASSIFIED, Catalog, Match, StageAfter, Touchpoint
+from schemas.entry import Condition
 
 Event = Mapping[str, Any]
 #: An instant with the event's id as tie-break: the order of a customer's interactions.

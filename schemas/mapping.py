@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from schemas.catalog import Entry
+from schemas.entry import Entry
 from schemas.text import Label, Name
 
 #: Name of a column of the log, exactly as its header writes it; in NDJSON ``a.b`` looks inside.

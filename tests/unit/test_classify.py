@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pipeline import catalog
 from pipeline.classify import NOTHING, Classifier, matches, stage_of
-from schemas.catalog import Condition
+from schemas.entry import Condition
 from tests.unit.catalogs import SMALL
 from tests.unit.events import event, events
 

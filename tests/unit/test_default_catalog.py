@@ -10,7 +10,8 @@ import pytest
 
 from pipeline import catalog
 from pipeline.classify import Classification, Classifier, stage_of
-from schemas.catalog import UNCLASSIFIED, Catalog, Condition, Match
+from schemas.catalog import UNCLASSIFIED, Catalog, Match
+from schemas.entry import Condition
 
 #: Item of the list -> touchpoints with their channels. Bracketed kinds are touchpoints of their
 #: own, except for payment: one touchpoint, whose site, bank and cash are channels.
