@@ -1,9 +1,10 @@
 """The catalog: what a company knows of its touchpoints, as data.
 
 Channels, needs, lifecycle stages, segments, facts and touchpoints with the rules that recognise
-them; calendars, promises and the rules that find moments of truth (``schemas.rules``). A catalog is a TOML file of this shape; ``catalogs/default.toml`` is the one that ships.
-Vocabulary: touchpoint kinds after Brigman (communication, human, physical, sensory) and the
-practical three (digital, human, physical).
+them; calendars, promises and the rules that find moments of truth (``schemas.rules``). A catalog
+is a TOML file of this shape; ``catalogs/default.toml`` is the one that ships. Vocabulary:
+touchpoint kinds after Brigman (communication, human, physical, sensory) and the practical three
+(digital, human, physical).
 """
 
 from __future__ import annotations
