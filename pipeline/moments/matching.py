@@ -17,7 +17,7 @@ from pipeline.classify import Classification, Event, reader_of, test_of
 from pipeline.moments.groups import Group
 from pipeline.moments.hours import microseconds
 from pipeline.moments.notes import Note, State
-from schemas.catalog import Catalog, StageAfter
+from schemas.catalog import UNCLASSIFIED, Catalog, StageAfter
 from schemas.entry import FIELDS, FREE_FIELDS
 from schemas.interaction import Envelope
 from schemas.rules import Pattern, placeholders
@@ -95,27 +95,25 @@ class Matcher:
             pattern for group in groups for _, pattern in group.parts if pattern.moment is None
         ]
         self.facts = _facts(catalog, patterns)
-        self._fact_touchpoints = {
+        self.fact_touchpoints = {
             touchpoint
             for fact in catalog.facts
             if fact.id in self.facts
             for touchpoint in fact.touchpoints
         }
+        self._known = [UNCLASSIFIED, *(touchpoint.id for touchpoint in catalog.touchpoints)]
         texts = [rule.text for rule in catalog.rules]
         shown = {name for text in texts for name in placeholders(text)}
         fields = sorted(n for n in shown if n in FIELDS or n.partition(".")[0] in FREE_FIELDS)
         self._shown = [(path, reader_of(path)) for path in fields]
 
-    def touchpoints(self) -> list[str] | None:
-        """Return the touchpoints that matter to any rule or fact; None where any may."""
-        found = set(self._fact_touchpoints)
+    def touchpoints(self) -> list[str]:
+        """Return the touchpoints that matter to any rule or fact."""
+        found = set(self.fact_touchpoints)
         for group in self._groups:
             for _, pattern in group.parts:
-                if pattern.moment is not None:
-                    continue
-                if pattern.touchpoint is None:
-                    return None
-                found |= set(pattern.touchpoint)
+                if pattern.moment is None:
+                    found.update(self._known if pattern.touchpoint is None else pattern.touchpoint)
         return sorted(found)
 
     def sighting(
