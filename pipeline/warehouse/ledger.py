@@ -84,7 +84,8 @@ WHERE partition IN {partitions:Array(UInt32)} AND {kept_at:Identifier} >= (
 #: transform() looks the end of each row's own source up in a hash table, 0 where there is none.
 _BEFORE = """
 FROM interaction_records
-WHERE occurred_at >= {since:DateTime64(6)} AND touchpoint IN {touchpoints:Array(String)}
+WHERE (occurred_at >= {since:DateTime64(6)} OR promise_due_at >= {since:DateTime64(6)})
+  AND touchpoint IN {touchpoints:Array(String)}
   AND partition IN {partitions:Array(UInt32)}
   AND offset < transform(
     cityHash64(topic, topic_id, partition),
@@ -174,6 +175,14 @@ class Ledger:
                 latest[row.promise_id] = row
         return {key: row for key, row in latest.items() if row.due_at >= since}
 
+    def moments_of(self, customer_keys: Collection[str]) -> list[MomentRow]:
+        """Return the latest revision of every moment of some customers."""
+        return self._of(MomentRow, "moment_records", "moment_id", customer_keys)
+
+    def promises_of(self, customer_keys: Collection[str]) -> list[PromiseRow]:
+        """Return the latest revision of every promise to some customers."""
+        return self._of(PromiseRow, "promise_records", "promise_id", customer_keys)
+
     def interactions(
         self,
         next_offsets: Mapping[Source, int],
@@ -189,7 +198,7 @@ class Ledger:
         Args:
             next_offsets: For each partition of each topic the offset before which to read; others
                 are not read.
-            since: Those that happened at or after this.
+            since: Those that happened, or promised something that was due, at or after this.
             touchpoints: Those of these touchpoints.
             columns: Columns to give, some of ``INTERACTION_COLUMNS``: each left out is time saved.
                 ``stage_after`` is a list of (fact, times, stage), ``details`` the JSON text; what
@@ -237,6 +246,20 @@ class Ledger:
         for first, end in self._ranges(_RECENT, asked):
             for row in self._block(selected, {**asked, "first": first, "end": end}):
                 yield kind._make(row)
+
+    def _of(
+        self, kind: type[_Row], table: str, name: str, customer_keys: Collection[str]
+    ) -> list[_Row]:
+        keys, found = list(customer_keys), []
+        selected = (
+            f"SELECT {', '.join(kind._fields)} FROM {{table:Identifier}} "
+            f"WHERE customer_key IN {{customers:Array(String)}} {_LATEST}"
+        )
+        for start in range(0, len(keys), _MAX_CUSTOMERS):
+            some = keys[start : start + _MAX_CUSTOMERS]
+            asked = {"table": table, "id": name, "customers": some}
+            found += [kind._make(row) for row in self._block(selected, asked)]
+        return found
 
     def _ranges(self, source: str, asked: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Return ranges of customer keys of about a block of rows each; an empty end is open."""
