@@ -26,7 +26,7 @@ from pipeline.moments.statements import Statements
 from pipeline.settings import Settings
 from pipeline.sink import Sink, Source
 from pipeline.topics import TopicPartition
-from pipeline.warehouse.ledger import Ledger
+from pipeline.warehouse.ledger import Interaction, Ledger
 from pipeline.warehouse.ledger_rows import MomentRow, ProgressRow, PromiseRow
 from pipeline.watermarks import BEGINNING, Watermarks
 
@@ -179,16 +179,14 @@ class Detection:
 
     def _rows(
         self, before: Mapping[Source, int], since: datetime, touchpoints: Sequence[str]
-    ) -> Iterable[Mapping[str, object]]:
+    ) -> Iterable[Interaction]:
         for block in self._ledger.interactions(before, since, touchpoints):
             yield from block
 
     def _recall(self, partition: int, customers: Sequence[str]) -> Recalled:
         """Read everything that is stored of some customers, up to the present batch."""
         before = {source: end for source, end in self._next.items() if source[2] == partition}
-        rows = self._ledger.history(
-            customers, before, _EPOCH, self.rules.matcher.touchpoints()
-        )
+        rows = self._ledger.history(customers, before, _EPOCH, self.rules.matcher.touchpoints())
         sightings = [self.rules.matcher.stored(row) for row in rows]
         said = self._statements.said(
             self._ledger.moments_of(customers), self._ledger.promises_of(customers)
@@ -251,9 +249,7 @@ class Detection:
             now,
         )
 
-    def _news(
-        self, watermarks: Mapping[int, int], chunks: Sequence[Chunk], now: datetime
-    ) -> News:
+    def _news(self, watermarks: Mapping[int, int], chunks: Sequence[Chunk], now: datetime) -> News:
         news = News()
         for partition, watermark in watermarks.items():
             changes = self._detectors[partition].advance(watermark, now)
@@ -263,9 +259,7 @@ class Detection:
                     row = self._statements.promise(change, partition, watermark, now)
                     news.promises.append(row)
                 else:
-                    news.moments.append(
-                        self._statements.moment(change, partition, watermark, now)
-                    )
+                    news.moments.append(self._statements.moment(change, partition, watermark, now))
             news.progress += [
                 ProgressRow(*source, offset, instant(max(watermark, 0)))
                 for source, offset in self._next.items()
@@ -298,9 +292,7 @@ class Detection:
             if source[2] == partition
         )
 
-    def _behind(
-        self, partition: int, ends: Mapping[TopicPartition, int | None]
-    ) -> list[str]:
+    def _behind(self, partition: int, ends: Mapping[TopicPartition, int | None]) -> list[str]:
         """Return the topics of a partition that are not read to their end."""
         found = []
         for (topic, number), end in ends.items():

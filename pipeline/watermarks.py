@@ -1,9 +1,9 @@
 """How far event time is complete, per partition.
 
-A worker has one customer's partition of every channel, so a partition number has one watermark over
-its topics. While some topic of it is still behind its end, the slowest of those decides: their
-older events are yet to come. Once all are read to the end, the latest event of any decides, and when
-nothing comes any more, the wall clock. The allowed lateness is subtracted. It never goes back.
+A worker has one customer's partition of every channel, so a partition number has one watermark
+over its topics. While some topic of it is still behind its end, the slowest of those decides: their
+older events are yet to come. Once all are read to the end, the latest event of any decides, and
+when nothing comes any more, the wall clock. The allowed lateness is subtracted. It never goes back.
 """
 
 from __future__ import annotations

@@ -190,8 +190,9 @@ class Detector:
 
     def _remember(self) -> None:
         """Begin the customers of late events anew, from all that is stored of them."""
-        late, self._late = self._late, {}
+        late = self._late
         recalled = self._recall(list(late))
+        self._late = {}
         for key in [key for key in self._cells if key[0] in late]:
             self._drop(key)
         for sighting in recalled.sightings:

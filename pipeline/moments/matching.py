@@ -117,7 +117,12 @@ class Matcher:
         return sorted(found)
 
     def sighting(
-        self, event: Event, interaction: Envelope, customer: str, classification: Classification
+        self,
+        event: Event,
+        interaction: Envelope,
+        customer: str,
+        classification: Classification,
+        occurred_at: datetime | None = None,
     ) -> Sighting | None:
         """Return what an event means to the rules, or None where it means nothing.
 
@@ -126,6 +131,7 @@ class Matcher:
             interaction: The same, validated.
             customer: The customer's key.
             classification: What it is.
+            occurred_at: When it happened, where that is not what it says.
         """
         kind = (classification.touchpoint, interaction.channel, interaction.action)
         candidates = self._kinds.get(kind)
@@ -143,7 +149,7 @@ class Matcher:
             event,
             customer,
             interaction.event_id,
-            microseconds(interaction.occurred_at),
+            microseconds(occurred_at or interaction.occurred_at),
             interaction.promise_due_at,
             interaction.need or classification.need,
             classification,
