@@ -63,7 +63,7 @@ class Classifier:
         for touchpoint in catalog.touchpoints:
             result = _classification(touchpoint, facts.get(touchpoint.id, ()))
             for match in touchpoint.match:
-                tests = tuple(_test(path, wanted) for path, wanted in match.where.items())
+                tests = tuple(test_of(path, wanted) for path, wanted in match.where.items())
                 self._rules.append((match, tests, result))
         self._candidates: dict[tuple[str, str], list[_Rule]] = {}
 
@@ -124,7 +124,8 @@ def _classification(touchpoint: Touchpoint, facts: tuple[str, ...]) -> Classific
     )
 
 
-def _reader(path: str) -> Callable[[Event], Any]:
+def reader_of(path: str) -> Callable[[Event], Any]:
+    """Return the function that reads a field by its path: None where it is absent."""
     parent, _, child = path.partition(".")
     if not child:
         return lambda event: event.get(parent)
@@ -136,8 +137,9 @@ def _reader(path: str) -> Callable[[Event], Any]:
     return read
 
 
-def _test(path: str, wanted: Condition) -> _Test:
-    read, checks = _reader(path), _checks(wanted)
+def test_of(path: str, wanted: Condition) -> _Test:
+    """Return the function that says whether a field of an event meets a condition."""
+    read, checks = reader_of(path), _checks(wanted)
     if len(checks) == 1:
         check = checks[0]
         return lambda event: check(read(event))
