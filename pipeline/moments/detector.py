@@ -102,6 +102,10 @@ class Detector:
         """Return the number of cells held."""
         return len(self._cells)
 
+    def waits_before(self, watermark: int) -> bool:
+        """Return whether passing an instant may decide something."""
+        return bool(self._wakes) and self._wakes[0][0] < watermark
+
     def restore(self, recalled: Recalled, facts: Iterable[Sighting] = ()) -> None:
         """Take up what is stored: every event and statement that can still matter.
 
