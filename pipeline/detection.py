@@ -254,7 +254,9 @@ class Detection:
                 or late - self.watermarks[partition] >= _STEP
             )
         ]
-        return self._news({item: self.watermarks.pass_time(item, at) for item in idle}, (), now)
+        return self._news(
+            {item: self.watermarks.pass_time(item, at) for item in idle}, self._held, now
+        )
 
     def _news(self, watermarks: Mapping[int, int], chunks: Sequence[Chunk], now: datetime) -> News:
         news = News()
