@@ -392,7 +392,15 @@ class Detector:
         else:
             identity = moment_id(self._rules.name(place), customer, subject, cause)
             kind, rule = self._rules.kind(place), self._rules.name(place)
-            pain = Pain(what.occurred_at, str(identity), kind, rule, what.closed_at, what.cause)
+            pain = Pain(
+                what.occurred_at,
+                str(identity),
+                kind,
+                rule,
+                what.closed_at,
+                what.cause,
+                what.closed_by,
+            )
             news = self._lives.put(customer, name, pain)
         if news:
             self._look_above(customer, self._before)
