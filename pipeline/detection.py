@@ -32,6 +32,8 @@ from pipeline.watermarks import BEGINNING, Watermarks
 
 log = logging.getLogger(__name__)
 
+#: Step in which an idle watermark moves on, microseconds.
+_STEP = 60_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -236,17 +238,24 @@ class Detection:
         )
 
     def pass_time(self, ends: Mapping[TopicPartition, int | None], now: datetime) -> News:
-        """Close by the wall clock what an idle stream leaves open; ``detect`` has the arguments."""
+        """Close by the wall clock what an idle stream leaves open; ``detect`` has the arguments.
+
+        Where it decides nothing the watermark moves on in steps, so that it is seldom written.
+        """
+        at = microseconds(now)
+        late = at - self.watermarks.lateness
+        idle = [
+            partition
+            for partition in self.watermarks.idle(monotonic(), at)
+            if self._caught_up(partition)
+            and not self._behind(partition, ends)
+            and (
+                self._detectors[partition].waits_before(late)
+                or late - self.watermarks[partition] >= _STEP
+            )
+        ]
         return self._news(
-            {
-                partition: self.watermarks.pass_time(partition, microseconds(now))
-                for partition in self.watermarks.idle(monotonic())
-                if len(self._detectors[partition])
-                and self._caught_up(partition)
-                and not self._behind(partition, ends)
-            },
-            (),
-            now,
+            {item: self.watermarks.pass_time(item, at) for item in idle}, self._held, now
         )
 
     def _news(self, watermarks: Mapping[int, int], chunks: Sequence[Chunk], now: datetime) -> News:
