@@ -20,6 +20,7 @@ from pipeline.identify import Keyring
 from pipeline.sink import Sink
 from pipeline.warehouse.catalog_tables import publish
 from pipeline.warehouse.client import connect
+from pipeline.warehouse.ledger import Ledger
 from pipeline.warehouse.migrate import check_schema, migrate
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ def _wire(ready: settings.Settings, loaded: catalog.LoadedCatalog, embedded: boo
         raise SettingsError("TOUCHLINE_PEPPER: not set")
     ids = topics.ensure(ready, loaded.catalog)
     ready.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return worker.create(ready, loaded, Keyring(ready.pepper), Sink(client), ids)
+    return worker.create(ready, loaded, Keyring(ready.pepper), Sink(client), Ledger(client), ids)
 
 
 def _patiently(attempt: Any) -> worker.Worker:

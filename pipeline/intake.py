@@ -37,9 +37,16 @@ class Intake:
         self._waiting += chunk.size
         self._queue.put_nowait(chunk)
 
-    async def batch(self) -> list[Chunk]:
-        """Wait for a chunk, then take more until the batch is large or old enough."""
-        chunks = [self._taken(await self._queue.get())]
+    async def batch(self, patience: float) -> list[Chunk]:
+        """Wait for a chunk, then take more until the batch is large or old enough.
+
+        Args:
+            patience: Seconds after which an empty batch is returned where none came.
+        """
+        try:
+            chunks = [self._taken(await asyncio.wait_for(self._queue.get(), patience))]
+        except asyncio.TimeoutError:
+            return []
         rows, size = len(chunks[0].records), chunks[0].size
         deadline = monotonic() + self._seconds
         while rows < self._rows and size < self._bytes:

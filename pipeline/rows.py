@@ -50,7 +50,11 @@ COLUMNS = (
     "currency",
     "details",
     "extra",
+    "clock",
+    "claimed_at",
 )
+#: The event came later than the allowed lateness; it claims to be of the future.
+LATE, FUTURE = "late", "future"
 
 Row = tuple[Any, ...]
 #: Where a record stands: topic, topic id, partition, offset, Kafka's timestamp.
@@ -64,6 +68,8 @@ def row(
     keys: dict[str, str],
     classification: Classification,
     catalog_version: str,
+    occurred_at: datetime,
+    clock: str,
 ) -> Row:
     """Return one record's values in the order of ``COLUMNS``.
 
@@ -74,6 +80,8 @@ def row(
         keys: Keyed hashes of its identifiers by kind; the first is the customer key.
         classification: What the catalog says.
         catalog_version: Version of that catalog.
+        occurred_at: When it happened, at the latest when it arrived.
+        clock: What is wrong with that time: ``LATE``, ``FUTURE`` or nothing.
     """
     interaction, event = decoded.interaction, decoded.event
     rating = interaction.rating
@@ -94,7 +102,7 @@ def row(
         [(option.fact, option.times, option.stage) for option in classification.stage_after],
         classification.facts,
         catalog_version,
-        interaction.occurred_at,
+        occurred_at,
         interaction.sent_at,
         interaction.promise_due_at,
         interaction.segment or "",
@@ -107,6 +115,8 @@ def row(
         interaction.currency or "",
         orjson.dumps(details).decode() if details else "{}",
         _extra(interaction, event),
+        clock,
+        interaction.occurred_at if clock == FUTURE else None,
     )
 
 

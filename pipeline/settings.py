@@ -99,6 +99,25 @@ class Settings(BaseSettings):
     reject_window: int = Field(
         1_000, ge=1, description="Records over which the reject ratio is measured."
     )
+    lateness: float = Field(
+        300.0,
+        ge=0,
+        le=86_400,
+        description="How much later than others an event may arrive, in seconds of event time, "
+        "before terms are taken for over.",
+    )
+    idle: float = Field(
+        60.0,
+        ge=1,
+        le=86_400,
+        description="After so many seconds without events the wall clock ends terms.",
+    )
+    clock_tolerance: float = Field(
+        300.0,
+        ge=0,
+        le=86_400,
+        description="An event further in the future than this many seconds is taken as of now.",
+    )
     session_timeout: float = Field(
         45.0, ge=6, le=300, description="Kafka consumer session timeout, seconds."
     )

@@ -79,6 +79,12 @@ class Fence:
         """Know nothing any more: after an assignment or an ambiguous insert."""
         self._stored_to.clear()
 
+    def stored_to(self, sources: Iterable[Source]) -> dict[Source, int]:
+        """Return the highest stored offset of partitions, -1 where nothing is stored."""
+        sources = list(sources)
+        self._learn(source for source in sources if source not in self._stored_to)
+        return {source: self._stored_to[source] for source in sources}
+
     def missing(self, places: Sequence[tuple[Source, int]]) -> list[bool]:
         """Return for each record whether it is not stored yet."""
         by_source: dict[Source, list[int]] = {}
@@ -144,6 +150,18 @@ class Sink:
         """Read back before the next insert: the assignment changed."""
         self._records.forget()
         self._rejections.forget()
+
+    def stored_to(self, sources: Iterable[Source]) -> dict[Source, int]:
+        """Return the highest stored offset of partitions, -1 where nothing is stored.
+
+        Raises:
+            RetryableError: ClickHouse does not answer for now.
+            FatalError: ClickHouse refuses to.
+        """
+        try:
+            return self._records.stored_to(sources)
+        except ClickHouseError as error:
+            raise self._explained(error) from error
 
     def store(self, rows: Sequence[Row]) -> tuple[int, list[tuple[Row, RejectedRecord]]]:
         """Insert the rows that are not stored yet.

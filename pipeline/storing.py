@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timezone
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -22,12 +22,15 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from pipeline import topics
 from pipeline.batch import Batch, Steps
 from pipeline.chunks import Chunk
-from pipeline.errors import FatalError, RetryableError
+from pipeline.detection import Detection, News
+from pipeline.errors import FatalError, RejectedRecord, RetryableError
 from pipeline.intake import Intake
+from pipeline.moments.statements import message
 from pipeline.rejects import Reject, RejectLimit
-from pipeline.rows import Place
+from pipeline.rows import Place, Row
 from pipeline.settings import Settings
 from pipeline.sink import Sink
+from pipeline.topics import TopicPartition
 from pipeline.transport import Consumer
 
 log = logging.getLogger(__name__)
@@ -35,6 +38,9 @@ _T = TypeVar("_T")
 
 #: First and longest pause before a batch is tried again, seconds.
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
+#: Seconds without events after which it is looked whether time has ended a term.
+PATIENCE = 1.0
+_Work = Callable[[bool], Awaitable[None]]
 
 
 class Loop:
@@ -45,19 +51,28 @@ class Loop:
         settings: Reject limits and topic names.
         steps: What happens to a record.
         sink: Where it ends.
+        detection: Finds moments in what is stored.
         watch: Notices topics that are made anew.
     """
 
     def __init__(
-        self, app: faust.App, settings: Settings, steps: Steps, sink: Sink, watch: topics.Watch
+        self,
+        app: faust.App,
+        settings: Settings,
+        steps: Steps,
+        sink: Sink,
+        detection: Detection,
+        watch: topics.Watch,
     ) -> None:
         self._app = app
         self._settings = settings
         self._steps = steps
         self._sink = sink
+        self._detection = detection
         self._watch = watch
         self._limit = RejectLimit(settings.reject_ratio_limit, settings.reject_window)
         self._rejected_topic = topics.rejected(settings)
+        self._moments_topic = topics.moments(settings)
         self._epoch = -1
 
     @property
@@ -71,42 +86,77 @@ class Loop:
             FatalError: Going on could lose something.
         """
         while True:
-            await self._store(await intake.batch())
+            chunks = await intake.batch(PATIENCE)
+            if chunks:
+                await self._patiently(partial(self._store, chunks), chunks)
+            else:
+                await self._patiently(partial(self._pass_time), [])
 
-    async def _store(self, chunks: list[Chunk]) -> None:
+    async def _patiently(self, work: _Work, chunks: list[Chunk]) -> None:
+        """Do something until it succeeds, with growing pauses."""
         pause, first = FIRST_PAUSE, True
-        while chunks := [chunk for chunk in chunks if self._consumer.is_current(chunk)]:
-            attempt = partial(self._attempt, chunks, first)
-            first = False
+        while True:
             try:
-                batch, stored = await in_thread(attempt)
-                await self._reject(batch.rejects)
+                return await work(first)
             except RetryableError as error:
                 self._sink.forget()  # what is stored by now is not to be stored again
                 wait = pause * random.uniform(0.5, 1.0)  # noqa: S311  # jitter, not a secret
                 log.warning("batch not stored, next try in %.1f s: %s", wait, error)
                 await asyncio.sleep(wait)
                 pause = min(pause * 2, LONGEST_PAUSE)
-                continue
-            for chunk in chunks:
-                self._consumer.processed(chunk)
-            log.info(
-                "stored %d of %d records, %d rejected, %d unclassified",
-                stored,
-                len(batch.rows) + len(batch.rejects),
-                len(batch.rejects),
-                batch.unclassified,
-            )
-            return
+            first = False
+            if chunks and not any(map(self._consumer.is_current, chunks)):
+                return None
 
-    def _attempt(self, chunks: list[Chunk], first: bool) -> tuple[Batch, int]:
+    async def _store(self, chunks: list[Chunk], first: bool) -> None:
+        chunks = [chunk for chunk in chunks if self._consumer.is_current(chunk)]
+        if not chunks:
+            return
+        positions, ends = self._consumer.positions(), self._consumer.ends()
+        batch, stored = await in_thread(lambda: self._attempt(chunks, first, positions))
+        await self._reject(batch.rejects)
+        now = datetime.now(timezone.utc)
+        news = await in_thread(lambda: self._detection.detect(chunks, batch, ends, now))
+        if self._consumer.positions()[0] != positions[0]:
+            return  # the new owner says it
+        await self._say(news)
+        log.info(
+            "stored %d of %d records, %d rejected, %d unclassified, %d late, %d of the future; "
+            "%d moments and %d promises changed, %d subjects held",
+            stored,
+            len(batch.rows) + len(batch.rejects),
+            len(batch.rejects),
+            batch.unclassified,
+            batch.late,
+            batch.future,
+            len(news.moments),
+            len(news.promises),
+            len(self._detection),
+        )
+
+    async def _pass_time(self, first: bool) -> None:
+        epoch, positions = self._consumer.positions()
+        if epoch != self._epoch and positions:
+            await in_thread(lambda: self._assign(epoch, positions))
+        if epoch == self._epoch:
+            ends, now = self._consumer.ends(), datetime.now(timezone.utc)
+            await self._say(await in_thread(lambda: self._detection.pass_time(ends, now)))
+
+    def _assign(self, epoch: int, positions: Mapping[TopicPartition, int]) -> None:
+        self._sink.forget()
+        self._detection.assign(positions)
+        self._epoch = epoch
+
+    def _attempt(
+        self, chunks: list[Chunk], first: bool, assigned: tuple[int, Mapping[TopicPartition, int]]
+    ) -> tuple[Batch, int]:
         """Take a batch through the steps and into ClickHouse. Runs in a thread."""
         # chunks fetched before the ids are seen unchanged belong to the topics they name
         self._watch.check()
-        if chunks[0].epoch != self._epoch:
-            self._sink.forget()
-            self._epoch = chunks[0].epoch
-        batch = self._steps.run(chunks, datetime.now(timezone.utc))
+        if assigned[0] != self._epoch:
+            self._assign(*assigned)
+        watermark = self._detection.watermarks.__getitem__
+        batch = self._steps.run(chunks, datetime.now(timezone.utc), watermark)
         cause = batch.rejects[0].cause if batch.rejects else None
         if first:  # a batch counts once, however often it is tried
             total = len(batch.rows) + len(batch.rejects)
@@ -115,17 +165,22 @@ class Loop:
         if unstorable:
             if first:
                 self._limit.count(0, len(unstorable), unstorable[0][1])
-            records = {
-                (chunk.topic, chunk.partition, record.offset): record
-                for chunk in chunks
-                for record in chunk.records
-            }
-            for row, why in unstorable:
-                record = records[row[0], row[2], row[3]]
-                place = cast(Place, row[:5])
-                headers = tuple(record.headers)
-                batch.rejects.append(Reject(*place, record.key, record.value, headers, why))
+            _rejected(batch, chunks, unstorable)
         return batch, stored
+
+    async def _say(self, news: News) -> None:
+        """Send moments, wait for the broker, record them; then everything before is safe."""
+        sends = [
+            self._produce(self._moments_topic, row.customer_key.encode(), message(row), None)
+            for row in news.moments
+        ]
+        for error in await asyncio.gather(*sends, return_exceptions=True):
+            if error is not None:
+                raise _explained(error, "the topic of moments") from error
+        if news.changes:
+            await in_thread(lambda: self._detection.record(news))
+        for chunk in news.done:
+            self._consumer.processed(chunk)
 
     async def _reject(self, rejects: list[Reject]) -> None:
         """Send rejects to their topic, wait for the broker, then list those it has."""
@@ -137,11 +192,11 @@ class Loop:
         await in_thread(lambda: self._sink.record(sent, datetime.now(timezone.utc)))
         for error in results:
             if error is not None:
-                raise _explained(error) from error
+                raise _explained(error, "the reject topic") from error
 
     async def _send(self, reject: Reject) -> None:
         try:
-            await self._produce(*reject.message())
+            await self._produce(self._rejected_topic, *reject.message())
         except (KafkaError, faust.exceptions.ProducerSendError) as error:
             if not isinstance(_cause(error), MessageSizeTooLargeError):
                 raise
@@ -151,22 +206,44 @@ class Loop:
                 reject.partition,
                 reject.offset,
             )
-            await self._produce(*reject.shortened())
+            await self._produce(self._rejected_topic, *reject.shortened())
 
-    async def _produce(self, key: Any, value: Any, headers: Any) -> None:
+    async def _produce(self, topic: str, key: Any, value: Any, headers: Any) -> None:
         producer = self._app.producer
-        await (await producer.send(self._rejected_topic, key, value, None, None, headers))
+        await (await producer.send(topic, key, value, None, None, headers))
+
+
+def _rejected(
+    batch: Batch, chunks: list[Chunk], unstorable: list[tuple[Row, RejectedRecord]]
+) -> None:
+    """Add the rejects for rows that ClickHouse cannot hold; they mean nothing to any rule."""
+    records = {
+        (chunk.topic, chunk.partition, record.offset): record
+        for chunk in chunks
+        for record in chunk.records
+    }
+    gone = set()
+    for row, why in unstorable:
+        place = cast(Place, row[:5])
+        record = records[row[0], row[2], row[3]]
+        headers = tuple(record.headers)
+        batch.rejects.append(Reject(*place, record.key, record.value, headers, why))
+        gone.add((row[0], row[2], row[3]))
+    batch.sightings = [
+        None if (row[0], row[2], row[3]) in gone else sighting
+        for row, sighting in zip(batch.rows, batch.sightings, strict=True)
+    ]
 
 
 def _cause(error: BaseException) -> BaseException:
     return error.__cause__ or error
 
 
-def _explained(error: BaseException) -> Exception:
+def _explained(error: BaseException, topic: str) -> Exception:
     cause = _cause(error)
     if isinstance(cause, KafkaError) and cause.retriable:
-        return RetryableError(f"the reject topic did not take a record: {cause!r}")
-    return FatalError(f"the reject topic does not take a record: {cause!r}")
+        return RetryableError(f"{topic} did not take a record: {cause!r}")
+    return FatalError(f"{topic} does not take a record: {cause!r}")
 
 
 async def in_thread(work: Callable[[], _T]) -> _T:

@@ -209,8 +209,35 @@ class TomlSource:
         self.data = parse_text(name, text)
         self.lines = TomlLines(text)
 
+    def in_file(self, path: TomlPath) -> TomlPath:
+        """Return where in the file the value stands that a model has at ``path``.
+
+        Left out is what only the model has: the number of an entry that stands for a list of one,
+        and the shape that an entry was taken for, by its ``type``. What comes last stays, be it
+        there or missing.
+        """
+        found: list[str | int] = []
+        value: Any = self.data
+        is_known = False  # the shape of the entry: a count has a key of that name as well
+        for place, part in enumerate(path, 1):
+            if isinstance(value, dict):
+                if not is_known and value.get("type") == part and place < len(path):
+                    is_known = True
+                    continue
+                if str(part) not in value and place < len(path):
+                    continue
+                value = value.get(str(part))
+            elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+                value = value[part]
+            else:
+                value = None
+            is_known = False
+            found.append(part)
+        return tuple(found)
+
     def problem(self, path: TomlPath, message: str, fix: str = "") -> Problem:
-        """Return a problem with one value."""
+        """Return a problem with the value that a model has at ``path``."""
+        path = self.in_file(path)
         return Problem(self.name, self.lines.find(path), self.where(path), message, fix)
 
     def where(self, path: TomlPath, is_missing: bool = False) -> str:

@@ -38,6 +38,11 @@ def rejected(settings: Settings) -> str:
     return f"{settings.topic_prefix}interactions.rejected"
 
 
+def moments(settings: Settings) -> str:
+    """Return the topic of the moments of truth."""
+    return f"{settings.topic_prefix}moments"
+
+
 def inputs(settings: Settings, catalog: Catalog) -> list[str]:
     """Return the topics a worker reads, one per channel of the catalog."""
     return [interactions(settings, channel.id) for channel in catalog.channels]
@@ -83,8 +88,9 @@ def ensure(settings: Settings, catalog: Catalog) -> dict[str, UUID]:
         }
         partitions = max(counts.values(), default=settings.partitions)
         _create(client, settings, [name for name in wanted if name not in present], partitions)
-        if rejected(settings) not in present:
-            _create(client, settings, [rejected(settings)], settings.partitions)
+        outputs = [rejected(settings), moments(settings)]
+        missing = [name for name in outputs if name not in present]
+        _create(client, settings, missing, settings.partitions)
         described = _describe(client, wanted)
     counts = {name: len(ids) for name, (_, ids) in described.items()}
     if len(set(counts.values())) != 1:

@@ -30,6 +30,8 @@ from pipeline.errors import FatalError
 
 log = logging.getLogger(__name__)
 
+#: A topic and a partition, without Faust's type.
+TopicAndPartition = tuple[str, int]
 #: Seconds that a rebalance waits for a last commit of what is already safe.
 REVOKE_COMMIT_SECONDS = 5.0
 
@@ -38,6 +40,7 @@ class Consumer(driver.Consumer):
     """Faust's consumer, on chunks, committing what the agent declared processed."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._begun: dict[TP, int] = {}
         self._expected: dict[TP, int] = {}
         self._processed: dict[TP, int] = {}
         self._safely_committed: dict[TP, int] = {}
@@ -52,6 +55,14 @@ class Consumer(driver.Consumer):
     def is_current(self, chunk: Chunk) -> bool:
         """Return whether the chunk belongs to the present assignment."""
         return chunk.epoch == self._epoch and chunk.tp in self._expected
+
+    def positions(self) -> tuple[int, dict[TopicAndPartition, int]]:
+        """Return the present assignment's epoch, and the committed position of each partition."""
+        return self._epoch, {(tp.topic, tp.partition): at for tp, at in self._begun.items()}
+
+    def ends(self) -> dict[TopicAndPartition, int | None]:
+        """Return the end of every assigned partition in Kafka, None where it is not known yet."""
+        return {(tp.topic, tp.partition): self.highwater(tp) for tp in self._begun}
 
     def processed(self, chunk: Chunk) -> None:
         """Declare everything up to the end of a chunk safe; stale chunks are ignored.
@@ -148,7 +159,7 @@ class Consumer(driver.Consumer):
         for tp in assigned:
             position = await self.position(TopicPartition(*tp))
             if position is not None:
-                self._expected[tp] = position
+                self._begun[tp] = self._expected[tp] = position
                 self._read_offset[tp] = None
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
@@ -163,6 +174,7 @@ class Consumer(driver.Consumer):
 
     def _forget(self) -> None:
         self._epoch += 1
+        self._begun.clear()
         self._expected.clear()
         self._processed.clear()
         self._safely_committed.clear()

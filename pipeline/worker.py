@@ -21,13 +21,16 @@ from pipeline.batch import Steps
 from pipeline.brokers import bootstrap_servers, sasl_credentials, ssl_context
 from pipeline.catalog import LoadedCatalog
 from pipeline.chunks import ChunkSchema
+from pipeline.detection import Detection
 from pipeline.errors import FatalError, RetryableError, TouchlineError
 from pipeline.identify import Keyring
 from pipeline.intake import Intake
+from pipeline.moments.rules import Rules
 from pipeline.settings import Settings
 from pipeline.sink import Sink
 from pipeline.storing import Loop, in_thread
 from pipeline.transport import Transport
+from pipeline.warehouse.ledger import Ledger
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +62,7 @@ def create(
     catalog: LoadedCatalog,
     keyring: Keyring,
     sink: Sink,
+    ledger: Ledger,
     ids: Mapping[str, UUID],
 ) -> Worker:
     """Wire the worker.
@@ -68,11 +72,21 @@ def create(
         catalog: The catalog to classify by.
         keyring: Hashes identifiers.
         sink: On a database that has the schema.
+        ledger: On the same.
         ids: Id of every input topic, from ``topics.ensure``.
     """
     app = Worker(settings.kafka_group, **_options(settings))
-    steps = Steps(catalog, keyring, ids, settings.max_record_bytes)
-    loop = Loop(app, settings, steps, sink, topics.Watch(settings, ids))
+    rules = Rules(catalog)
+    detection = Detection(settings, rules, ledger, sink, ids)
+    steps = Steps(
+        catalog,
+        rules.matcher,
+        keyring,
+        ids,
+        settings.max_record_bytes,
+        settings.clock_tolerance,
+    )
+    loop = Loop(app, settings, steps, sink, detection, topics.Watch(settings, ids))
     idle_watch = topics.Watch(settings, ids)
     intake = Intake(settings)
     channel = app.topic(*sorted(ids), schema=ChunkSchema())

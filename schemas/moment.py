@@ -23,7 +23,8 @@ MOMENT_VERSION = "1.0"
 #: that there never was one; such moments appear in no view.
 Status = Literal["open", "resolved", "retracted", "withdrawn"]
 #: pending: not due yet. kept, kept_late and broken: what became of it. cancelled: ended without.
-PromiseStatus = Literal["pending", "kept", "kept_late", "broken", "cancelled"]
+#: withdrawn: as above.
+PromiseStatus = Literal["pending", "kept", "kept_late", "broken", "cancelled", "withdrawn"]
 
 _NAMESPACE = UUID("6c1f7f0e-5e0c-5b1e-9a44-7a3f4a0d6b10")
 

@@ -13,7 +13,14 @@ from datetime import date, time, timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 from schemas.entry import (
     FIELDS,
@@ -69,6 +76,14 @@ def _text(value: str) -> str:
     return value
 
 
+def _groupable(value: str) -> str:
+    if value == "need" or value.startswith("identifiers."):
+        raise ValueError('identifiers are hashed at rest; for needs write per = "need"')
+    return value
+
+
+#: Field whose values a rule looks at apart.
+GroupPath = Annotated[FieldPath, AfterValidator(_groupable)]
 #: One or more lines for the person alerted, with fields in braces.
 AlertText = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 
@@ -123,6 +138,8 @@ class Pattern(Entry):
             raise ValueError("moment stands alone: interactions and moments do not mix")
         if any(path.startswith("identifiers.") for path in self.where):
             raise ValueError("identifiers are hashed at rest: no rule can look at them")
+        if "need" in self.where:
+            raise ValueError("write need = … instead: it also knows the touchpoint's typical need")
         return self
 
 
@@ -279,7 +296,7 @@ class Count(RuleBase):
     unless: Annotated[list[Pattern], BeforeValidator(as_list)] = Field(
         default_factory=list, description="Begins the count anew."
     )
-    same: FieldPath | None = Field(None, description="Counted per value of this field.")
+    same: GroupPath | None = Field(None, description="Counted per value of this field.")
 
 
 class Rate(RuleBase):
@@ -289,7 +306,7 @@ class Rate(RuleBase):
     when: Patterns
     more_than: int = Field(ge=1, le=1000)
     within: Duration
-    same: FieldPath | None = Field(None, description="Counted per value of this field.")
+    same: GroupPath | None = Field(None, description="Counted per value of this field.")
 
 
 class Sequence(RuleBase):

@@ -13,9 +13,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError, create_model
 
-from pipeline.catalog import parse
 from pipeline.errors import CatalogError, Problem
 from pipeline.toml_lines import TomlLines, read_text
+from pipeline.toml_model import read_model
 from schemas.interaction import RATING_SCALES, Envelope, Rating
 from schemas.mapping import Mapping, Value
 
@@ -53,8 +53,8 @@ def load(path: Path, channels: frozenset[str]) -> LoadedMap:
     Raises:
         CatalogError: With every problem found.
     """
-    mapping, lines = parse(str(path), read_text(path), Mapping)
-    loaded = LoadedMap(mapping, str(path), lines)
+    mapping, source = read_model(str(path), read_text(path), Mapping)
+    loaded = LoadedMap(mapping, str(path), source.lines)
     problems = [*_invalid_texts(loaded), *_unknown_channels(loaded, channels), *_rating(loaded)]
     if problems:
         raise CatalogError(sorted(problems, key=lambda problem: problem.line))

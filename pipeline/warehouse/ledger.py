@@ -11,7 +11,7 @@ holds more than one block of the answer, and each range is one of the tables' ow
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from itertools import groupby, pairwise
 from typing import Any, TypeVar
@@ -80,10 +80,12 @@ WHERE partition IN {partitions:Array(UInt32)} AND {kept_at:Identifier} >= (
     WHERE partition IN {partitions:Array(UInt32)} AND {asked_at:Identifier} >= {since:DateTime64(6)}
 )
 """
+_OF = "FROM {table:Identifier} WHERE customer_key IN {customers:Array(String)}"
 #: transform() looks the end of each row's own source up in a hash table, 0 where there is none.
 _BEFORE = """
 FROM interaction_records
-WHERE occurred_at >= {since:DateTime64(6)} AND touchpoint IN {touchpoints:Array(String)}
+WHERE (occurred_at >= {since:DateTime64(6)} OR promise_due_at >= {since:DateTime64(6)})
+  AND touchpoint IN {touchpoints:Array(String)}
   AND partition IN {partitions:Array(UInt32)}
   AND offset < transform(
     cityHash64(topic, topic_id, partition),
@@ -107,6 +109,7 @@ _AS = {
 }
 
 _Row = TypeVar("_Row", MomentRow, PromiseRow)
+_TABLES: dict[type, str] = {MomentRow: "moment_records", PromiseRow: "promise_records"}
 
 
 class Ledger:
@@ -159,11 +162,7 @@ class Ledger:
             since: Compared with ``occurred_at`` of the latest revision.
         """
         asked = {"table": "moment_records", "kept_at": "cause_at", "asked_at": "occurred_at"}
-        latest: dict[UUID, MomentRow] = {}
-        for row in self._revisions(MomentRow, {**asked, **_recent(partitions, since)}):
-            known = latest.setdefault(row.moment_id, row)
-            if (known.revision, known.changed_at) < (row.revision, row.changed_at):
-                latest[row.moment_id] = row
+        latest = _moments(self._revisions(MomentRow, {**asked, **_recent(partitions, since)}))
         return {key: row for key, row in latest.items() if row.occurred_at >= since}
 
     def promises(self, partitions: Collection[int], since: datetime) -> dict[UUID, PromiseRow]:
@@ -174,12 +173,16 @@ class Ledger:
             since: Compared with ``due_at`` of the latest revision.
         """
         asked = {"table": "promise_records", "kept_at": "made_at", "asked_at": "due_at"}
-        latest: dict[UUID, PromiseRow] = {}
-        for row in self._revisions(PromiseRow, {**asked, **_recent(partitions, since)}):
-            known = latest.setdefault(row.promise_id, row)
-            if (known.revision, known.changed_at) < (row.revision, row.changed_at):
-                latest[row.promise_id] = row
+        latest = _promises(self._revisions(PromiseRow, {**asked, **_recent(partitions, since)}))
         return {key: row for key, row in latest.items() if row.due_at >= since}
+
+    def moments_of(self, customer_keys: Collection[str]) -> list[MomentRow]:
+        """Return the latest revision of every moment of some customers."""
+        return list(_moments(self._of(MomentRow, customer_keys)).values())
+
+    def promises_of(self, customer_keys: Collection[str]) -> list[PromiseRow]:
+        """Return the latest revision of every promise to some customers."""
+        return list(_promises(self._of(PromiseRow, customer_keys)).values())
 
     def interactions(
         self,
@@ -196,7 +199,7 @@ class Ledger:
         Args:
             next_offsets: For each partition of each topic the offset before which to read; others
                 are not read.
-            since: Those that happened at or after this.
+            since: Those that happened, or promised something that was due, at or after this.
             touchpoints: Those of these touchpoints.
             columns: Columns to give, some of ``INTERACTION_COLUMNS``: each left out is time saved.
                 ``stage_after`` is a list of (fact, times, stage), ``details`` the JSON text; what
@@ -243,6 +246,14 @@ class Ledger:
             rows = zip(*self._columns(selected, {**asked, "first": first, "end": end}), strict=True)
             yield from map(kind._make, rows)
 
+    def _of(self, kind: type[_Row], customer_keys: Collection[str]) -> Iterator[_Row]:
+        """Yield all revisions of some customers."""
+        keys, selected = list(customer_keys), f"SELECT {', '.join(kind._fields)} {_OF}"
+        for start in range(0, len(keys), _MAX_CUSTOMERS):
+            some = keys[start : start + _MAX_CUSTOMERS]
+            for row in self._block(selected, {"table": _TABLES[kind], "customers": some}):
+                yield kind._make(row)
+
     def _ranges(self, source: str, asked: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Return ranges of customer keys of about a block of rows each; an empty end is open."""
         counted = f"SELECT count(), groupArraySample({_SAMPLE}, 1)(customer_key) {source}"
@@ -269,6 +280,24 @@ class Ledger:
                 column_oriented=True,
                 settings=_SETTINGS,
             )
+
+
+def _moments(revisions: Iterable[MomentRow]) -> dict[UUID, MomentRow]:
+    latest: dict[UUID, MomentRow] = {}
+    for row in revisions:
+        known = latest.setdefault(row.moment_id, row)
+        if (known.revision, known.changed_at) < (row.revision, row.changed_at):
+            latest[row.moment_id] = row
+    return latest
+
+
+def _promises(revisions: Iterable[PromiseRow]) -> dict[UUID, PromiseRow]:
+    latest: dict[UUID, PromiseRow] = {}
+    for row in revisions:
+        known = latest.setdefault(row.promise_id, row)
+        if (known.revision, known.changed_at) < (row.revision, row.changed_at):
+            latest[row.promise_id] = row
+    return latest
 
 
 def _asked(

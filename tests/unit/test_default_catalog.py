@@ -98,8 +98,12 @@ SERVICE = {
     "suspension": {"suspension": "web email phone store app"},
     "store visit for help": {"store_help_visit": "store"},
 }
-#: Not in the list, and yet there: a store that is visited to look or to buy.
-MORE = {"store visit": {"store_visit": "store"}}
+#: Not in the list, and yet there: a store that is visited to look or to buy, and what a customer
+#: says without having a need.
+MORE = {
+    "store visit": {"store_visit": "store"},
+    "thanks of a customer": {"thanks": "email phone store mail social chat messaging"},
+}
 EVERYTHING = {**BEFORE, **DURING, **AFTER, **SERVICE, **MORE}
 
 
@@ -267,6 +271,8 @@ def test_mail_opened_by_a_machine_is_no_touchpoint(
         ("phone", "call_ended", {}, "phone_support"),
         ("email", "email_received", {"topic": "complaint"}, "complaint"),
         ("email", "email_received", {}, "help_desk_ticket"),
+        ("email", "email_received", {"topic": "thanks"}, "thanks"),
+        ("email", "email_sent", {}, "help_desk_ticket"),
         ("chat", "chat_ended", {"topic": "product_question"}, "buying_question"),
         ("chat", "chat_ended", {}, "live_chat"),
         ("store", "visit", {"visit_reason": "help"}, "store_help_visit"),

@@ -1,0 +1,316 @@
+"""Detection in a worker: detectors of the assigned partitions, and how far they are done.
+
+Nothing is kept here that ClickHouse does not have: after an assignment the detectors are made anew
+from the interactions, moments and progress that are stored (docs/decisions/0006). What a batch
+brings to say is first sent to Kafka, then recorded with the progress, then confirmed; a crash in
+between says it again, the same.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from functools import partial
+from time import monotonic
+from uuid import UUID
+
+from pipeline.batch import Batch
+from pipeline.chunks import Chunk
+from pipeline.moments.detector import Change, Detector, Recalled
+from pipeline.moments.hours import instant, microseconds
+from pipeline.moments.matching import Sighting
+from pipeline.moments.rules import Rules
+from pipeline.moments.statements import Statements
+from pipeline.settings import Settings
+from pipeline.sink import Sink, Source
+from pipeline.topics import TopicPartition
+from pipeline.warehouse.ledger import Interaction, Ledger
+from pipeline.warehouse.ledger_rows import MomentRow, ProgressRow, PromiseRow
+from pipeline.watermarks import BEGINNING, Watermarks
+
+log = logging.getLogger(__name__)
+
+#: Step in which an idle watermark moves on, microseconds.
+_STEP = 60_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+@dataclass
+class News:
+    """What there is to say after a batch.
+
+    Attributes:
+        moments: Rows of changed moments.
+        promises: Rows of changed promises.
+        progress: How far detection is done, once they are said.
+        done: Chunks that are done with that.
+        changes: The changes by partition, to confirm.
+    """
+
+    moments: list[MomentRow] = field(default_factory=list)
+    promises: list[PromiseRow] = field(default_factory=list)
+    progress: list[ProgressRow] = field(default_factory=list)
+    done: list[Chunk] = field(default_factory=list)
+    changes: dict[int, list[Change]] = field(default_factory=dict)
+
+
+class Detection:
+    """Finds moments in what a worker stores. For one loop; its methods block.
+
+    Args:
+        settings: Lateness and idle time.
+        rules: What to look for.
+        ledger: What is known of moments.
+        sink: Knows how far partitions are stored.
+        ids: Id of every input topic.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        rules: Rules,
+        ledger: Ledger,
+        sink: Sink,
+        ids: Mapping[str, UUID],
+    ) -> None:
+        self.rules = rules
+        self.watermarks = Watermarks(settings.lateness, settings.idle)
+        self._ledger = ledger
+        self._sink = sink
+        self._ids = dict(ids)
+        self._statements = Statements(rules)
+        self._detectors: dict[int, Detector] = {}
+        self._next: dict[Source, int] = {}
+        self._stored_to: dict[Source, int] = {}
+        self._held: list[Chunk] = []
+
+    def __len__(self) -> int:
+        """Return the number of cells held."""
+        return sum(map(len, self._detectors.values()))
+
+    # --- assignment -----------------------------------------------------------------------------
+
+    def assign(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Begin with an assignment: make the detectors anew from what is stored.
+
+        Args:
+            positions: The next offset that will be read of every assigned partition.
+
+        Raises:
+            RetryableError: ClickHouse does not answer; nothing is assigned then.
+        """
+        self._detectors = {}
+        partitions = sorted({partition for _, partition in positions})
+        progress = {
+            source: known
+            for source, known in self._ledger.progress(sorted(self._ids)).items()
+            if source[2] in set(partitions)
+        }
+        begin = dict.fromkeys(partitions, BEGINNING)
+        for (_, _, partition), (_, watermark) in progress.items():
+            begin[partition] = max(begin[partition], microseconds(watermark))
+        following = {source: offset for source, (offset, _) in progress.items()}
+        sources = {
+            (topic, self._ids[topic], partition): position
+            for (topic, partition), position in positions.items()
+        }
+        for source, position in sources.items():
+            if following.get(source, 0) < position:
+                log.warning(
+                    "%s[%d]: moments were looked for up to offset %d, and it is read from %d "
+                    "(fix: `touchline backtest --apply` looks in what lies between)",
+                    source[0],
+                    source[2],
+                    following.get(source, 0),
+                    position,
+                )
+                following[source] = position
+            following.setdefault(source, position)
+        detectors = {
+            number: Detector(self.rules, partial(self._recall, number), watermark)
+            for number, watermark in begin.items()
+        }
+        self._restore(detectors, following, progress)
+        self._stored_to = self._sink.stored_to(sources)
+        self._next, self._held = following, []
+        self.watermarks.begin(begin, monotonic())
+        self._detectors = detectors
+
+    def _restore(
+        self,
+        detectors: Mapping[int, Detector],
+        following: Mapping[Source, int],
+        known: Iterable[Source],
+    ) -> None:
+        before = {source: following[source] for source in known}
+        begun = {n: d.watermark for n, d in detectors.items() if d.watermark > BEGINNING}
+        if not begun or not before:
+            return
+        earliest = min(begun.values())
+        found = {number: Recalled() for number in detectors}
+        since = _since(earliest - self.rules.reach)
+        for row in self._rows(before, since, self.rules.matcher.touchpoints()):
+            sighting = self.rules.matcher.stored(row)
+            if sighting is not None:
+                found[row["partition"]].sightings.append(sighting)
+        facts: dict[int, list[Sighting]] = {number: [] for number in detectors}
+        if self.rules.matcher.fact_touchpoints:
+            for row in self._rows(before, _EPOCH, sorted(self.rules.matcher.fact_touchpoints)):
+                sighting = self.rules.matcher.stored(row)
+                if sighting is not None:
+                    facts[row["partition"]].append(sighting)
+        since = _since(earliest - max(self.rules.reach, self.rules.memory))
+        moments = self._ledger.moments(sorted(begun), since).values()
+        promises = self._ledger.promises(sorted(begun), since).values()
+        for number in begun:
+            said = self._statements.said(
+                [row for row in moments if row.partition == number],
+                [row for row in promises if row.partition == number],
+            )
+            found[number].said = said
+            detectors[number].restore(found[number], facts[number])
+        log.info(
+            "took up %d events and %d moments of %d partitions, %d open subjects",
+            sum(len(item.sightings) for item in found.values()),
+            len(moments),
+            len(begun),
+            sum(map(len, detectors.values())),
+        )
+
+    def _rows(
+        self, before: Mapping[Source, int], since: datetime, touchpoints: Sequence[str]
+    ) -> Iterable[Interaction]:
+        for block in self._ledger.interactions(before, since, touchpoints):
+            yield from block
+
+    def _recall(self, partition: int, customers: Sequence[str]) -> Recalled:
+        """Read everything that is stored of some customers, up to the present batch."""
+        before = {source: end for source, end in self._next.items() if source[2] == partition}
+        rows = self._ledger.history(customers, before, _EPOCH, self.rules.matcher.touchpoints())
+        sightings = [self.rules.matcher.stored(row) for row in rows]
+        said = self._statements.said(
+            self._ledger.moments_of(customers), self._ledger.promises_of(customers)
+        )
+        return Recalled([item for item in sightings if item is not None], said)
+
+    # --- batches --------------------------------------------------------------------------------
+
+    def detect(
+        self,
+        chunks: Sequence[Chunk],
+        batch: Batch,
+        ends: Mapping[TopicPartition, int | None],
+        now: datetime,
+    ) -> News:
+        """Take a batch that is stored.
+
+        Args:
+            chunks: What it is made of.
+            batch: What became of it.
+            ends: End of every assigned partition in Kafka, None where unknown.
+            now: Written as the time of detection.
+
+        Returns:
+            What there is to say; it is not done before ``confirm``.
+        """
+        clock = monotonic()
+        done = dict(self._next)
+        for sighting, row in zip(batch.sightings, batch.rows, strict=True):
+            topic, topic_id, partition, offset = row[:4]
+            if sighting is not None and offset >= done[topic, topic_id, partition]:
+                self._detectors[partition].feed(sighting)
+        for chunk in chunks:
+            source = (chunk.topic, self._ids[chunk.topic], chunk.partition)
+            self._next[source] = max(chunk.end, self._next[source])
+        for (topic, partition), latest in batch.latest.items():
+            self.watermarks.heard(topic, partition, latest, clock)
+        touched = {chunk.partition for chunk in chunks}
+        return self._news(
+            {
+                partition: self.watermarks.advance(partition, self._behind(partition, ends))
+                for partition in sorted(touched)
+                if self._caught_up(partition)
+            },
+            [*self._held, *chunks],
+            now,
+        )
+
+    def pass_time(self, ends: Mapping[TopicPartition, int | None], now: datetime) -> News:
+        """Close by the wall clock what an idle stream leaves open; ``detect`` has the arguments.
+
+        Where it decides nothing the watermark moves on in steps, so that it is seldom written.
+        """
+        at = microseconds(now)
+        late = at - self.watermarks.lateness
+        idle = [
+            partition
+            for partition in self.watermarks.idle(monotonic(), at)
+            if self._caught_up(partition)
+            and not self._behind(partition, ends)
+            and (
+                self._detectors[partition].waits_before(late)
+                or late - self.watermarks[partition] >= _STEP
+            )
+        ]
+        return self._news(
+            {item: self.watermarks.pass_time(item, at) for item in idle}, self._held, now
+        )
+
+    def _news(self, watermarks: Mapping[int, int], chunks: Sequence[Chunk], now: datetime) -> News:
+        news = News()
+        for partition, watermark in watermarks.items():
+            changes = self._detectors[partition].advance(watermark, now)
+            news.changes[partition] = changes
+            for change in changes:
+                if change.place is None:
+                    row = self._statements.promise(change, partition, watermark, now)
+                    news.promises.append(row)
+                else:
+                    news.moments.append(self._statements.moment(change, partition, watermark, now))
+            news.progress += [
+                ProgressRow(*source, offset, instant(max(watermark, 0)))
+                for source, offset in self._next.items()
+                if source[2] == partition and self._ids.get(source[0]) == source[1]
+            ]
+        news.done = [chunk for chunk in chunks if chunk.partition in watermarks]
+        self._held = [chunk for chunk in chunks if chunk.partition not in watermarks]
+        return news
+
+    def record(self, news: News) -> None:
+        """Store what was sent, and that it is done.
+
+        Raises:
+            RetryableError: ClickHouse did not take it for now.
+        """
+        self._ledger.record_moments(news.moments)
+        self._ledger.record_promises(news.promises)
+        self._ledger.record_progress(news.progress)
+        for partition, changes in news.changes.items():
+            self._detectors[partition].confirm(changes)
+
+    def _caught_up(self, partition: int) -> bool:
+        """Whether everything that was stored before the assignment has been looked at.
+
+        Until then what was said may be ahead of what is known here.
+        """
+        return all(
+            self._next[source] > stored
+            for source, stored in self._stored_to.items()
+            if source[2] == partition
+        )
+
+    def _behind(self, partition: int, ends: Mapping[TopicPartition, int | None]) -> list[str]:
+        """Return the topics of a partition that are not read to their end."""
+        found = []
+        for (topic, number), end in ends.items():
+            if number == partition and (
+                end is None or self._next[topic, self._ids[topic], number] < end
+            ):
+                found.append(topic)
+        return found
+
+
+def _since(at: int) -> datetime:
+    return instant(max(at, 0))

@@ -1,0 +1,82 @@
+"""What is held of a subject: its events, and what was said of it so far."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from datetime import datetime
+from typing import NamedTuple
+
+from pipeline.moments.groups import Group
+from pipeline.moments.notes import Entry, Found, Promised
+
+#: Key of a cell: customer, number of the group of rules, subject.
+Key = tuple[str, int, str]
+#: Before every instant there is.
+BEGINNING = -(1 << 62)
+#: A cell with more entries than this is looked through for what it can forget.
+MANY = 32
+
+
+class Said(NamedTuple):
+    """What was last said of a moment or a promise.
+
+    Attributes:
+        what: The moment, or the promise.
+        revision: Number of that statement.
+        detected_at: When it was first found.
+        status: ``withdrawn`` where it turned out never to have been, else empty.
+    """
+
+    what: Found | Promised
+    revision: int
+    detected_at: datetime
+    status: str = ""
+
+
+class Cell:
+    """The events of one subject that the rules of one group look at.
+
+    Attributes:
+        entries: The events in order.
+        said: What was said last, by rule (None for a promise) and causing event.
+        floor: What could no longer change when the watermark was here is not looked at again.
+        wake: When to look at it again, or to forget it.
+        keep: It can be forgotten once the watermark is later.
+        live: Whether something may be found: not before an event that could begin it.
+        pending: Whether time will decide something at ``wake``.
+        scheduled: When it comes up, at the latest at ``wake``; None while it does not.
+    """
+
+    __slots__ = ("entries", "floor", "keep", "live", "pending", "said", "scheduled", "wake")
+
+    def __init__(self, floor: int) -> None:
+        self.entries: list[Entry] = []
+        self.said: dict[tuple[int | None, str], Said] = {}
+        self.floor = floor
+        self.live = False
+        self.pending = False
+        self.scheduled: int | None = None
+        self.wake = BEGINNING
+        self.keep = BEGINNING
+
+    def add(self, entry: Entry) -> bool:
+        """Add an event where it belongs; return False where it is there already."""
+        entries = self.entries
+        if not entries or entry[:2] > entries[-1][:2]:
+            entries.append(entry)
+            return True
+        place = bisect_left(entries, entry[:2])
+        if place < len(entries) and entries[place].event_id == entry.event_id:
+            return False
+        entries.insert(place, entry)
+        return True
+
+    def forget(self, group: Group, watermark: int, oldest: int | None) -> None:
+        """Forget events that nothing can depend on any more."""
+        before = watermark - group.watched - group.span
+        if oldest is not None:
+            before = min(before, oldest - group.span)
+        place = bisect_left(self.entries, (before, ""))
+        if place:
+            del self.entries[:place]
+            self.floor = max(self.floor, watermark)

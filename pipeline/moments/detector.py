@@ -1,0 +1,427 @@
+"""Moments of truth of the customers of one partition, as their events arrive.
+
+State is a cache: what a cell holds can be read again from the stored interactions, and what was
+said from the stored moments. A cell is looked at again when an event came or the watermark passed
+something it waits for; the difference to what was said last is what there is to say now.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from heapq import heappop, heappush
+from typing import NamedTuple
+
+from pipeline.moments.cells import BEGINNING, MANY, Cell, Key, Said
+from pipeline.moments.groups import Outcome
+from pipeline.moments.lives import Lives, entries_of
+from pipeline.moments.matching import Sighting
+from pipeline.moments.notes import WHEN, Entry, Found, Note, Promised
+from pipeline.moments.rules import STRIKES_PLACE, Rules
+from pipeline.moments.states import Facts, played
+from pipeline.moments.strikes import Pain, strikes
+from schemas.moment import moment_id
+
+#: What names something said within a cell: rule (None for a promise) and causing event.
+Name = tuple[int | None, str]
+
+
+class Change(NamedTuple):
+    """Something to say: a moment or a promise that is new, or not as was said last.
+
+    Attributes:
+        key: Its cell: customer, group, subject.
+        place: Place of the rule in the catalog; None for a promise.
+        what: The moment or the promise.
+        revision: How often something was said of it, with this.
+        detected_at: When it was first found.
+        withdrawn: It turned out never to have been.
+    """
+
+    key: Key
+    place: int | None
+    what: Found | Promised
+    revision: int
+    detected_at: datetime
+    withdrawn: bool
+
+    @property
+    def cause(self) -> str:
+        """Return the id of the causing event."""
+        return _cause(self.what).event_id
+
+
+@dataclass
+class Recalled:
+    """What is stored of some customers.
+
+    Attributes:
+        sightings: Every event that matters.
+        said: What was said last, by cell.
+    """
+
+    sightings: list[Sighting] = field(default_factory=list)
+    said: dict[Key, dict[Name, Said]] = field(default_factory=dict)
+
+
+#: Reads what is stored of customers, for events that come late.
+Recall = Callable[[Sequence[str]], Recalled]
+
+
+class Detector:
+    """Finds the moments of one partition's customers.
+
+    Args:
+        rules: What to look for.
+        recall: Reads the past of customers.
+        watermark: Where to begin, microseconds since 1970.
+    """
+
+    def __init__(self, rules: Rules, recall: Recall, watermark: int = BEGINNING) -> None:
+        self._rules = rules
+        self._recall = recall
+        self.watermark = watermark
+        self._before = watermark
+        self._cells: dict[Key, Cell] = {}
+        self._wakes: list[tuple[int, Key]] = []
+        self._dirty: dict[Key, None] = {}
+        self._late: dict[str, int] = {}
+        self._facts = Facts(rules.matcher.facts)
+        self._of_states: dict[str, set[Key]] = {}
+        self._lives = Lives()
+        self._above = {group.number for group in rules.of_moments}
+        if rules.strikes is not None:
+            self._above.add(STRIKES_PLACE)
+        self._waiting: deque[tuple[int, Key]] = deque()
+        self._struck: set[str] = set()
+        self._unsaid: dict[tuple[Key, Name], Change] = {}
+
+    def __len__(self) -> int:
+        """Return the number of cells held."""
+        return len(self._cells)
+
+    def waits_before(self, watermark: int) -> bool:
+        """Return whether passing an instant may decide something."""
+        return bool(self._wakes) and self._wakes[0][0] < watermark
+
+    def restore(self, recalled: Recalled, facts: Iterable[Sighting] = ()) -> None:
+        """Take up what is stored: every event and statement that can still matter.
+
+        Args:
+            recalled: Events and statements.
+            facts: Events of any age by which customers did what rules ask about.
+        """
+        for sighting in facts:
+            self._learn(sighting)
+        for sighting in recalled.sightings:
+            self._learn(sighting)
+            self._take(sighting, self.watermark)
+        self._retell(recalled.said, {})
+
+    def feed(self, sighting: Sighting) -> None:
+        """Take an event. It must be stored already, for if it is late, its past is read."""
+        customer, note = sighting.customer, sighting.note
+        if note.at < self.watermark:
+            self._late[customer] = min(note.at, self._late.get(customer, note.at))
+            return
+        if sighting.facts:
+            self._learn(sighting)
+            for key in self._of_states.get(customer, ()):
+                self._dirty[key] = None
+        self._take(sighting, self.watermark)
+
+    def advance(self, watermark: int, now: datetime) -> list[Change]:
+        """Look at what changed, and return everything there is to say.
+
+        Args:
+            watermark: Everything earlier has arrived; it never goes back.
+            now: Written as the time of detection.
+        """
+        if self._late:
+            self._remember()
+        self._before, self.watermark = self.watermark, max(self.watermark, watermark)
+        self._wake()
+        dirty, self._dirty = self._dirty, {}
+        for key in dirty:
+            if key[1] in self._above:
+                self._dirty[key] = None
+            else:
+                self._look(key, now)
+        above, self._dirty = self._dirty, {}  # rules about moments come after the moments
+        for key in above:
+            self._look(key, now)
+        return list(self._unsaid.values())
+
+    def confirm(self, changes: Iterable[Change]) -> None:
+        """Take note that changes were said, for good."""
+        for change in changes:
+            name = (change.place, change.cause)
+            if self._unsaid.get((change.key, name)) is change:
+                del self._unsaid[change.key, name]
+            cell = self._cells.get(change.key)
+            if cell is not None:
+                status = "withdrawn" if change.withdrawn else ""
+                cell.said[name] = Said(change.what, change.revision, change.detected_at, status)
+
+    # --- events ---------------------------------------------------------------------------------
+
+    def _take(self, sighting: Sighting, floor: int) -> None:
+        note, customer = sighting.note, sighting.customer
+        at, event_id = note.at, note.event_id
+        for group, subject, parts, states in sighting.parts:
+            key = (customer, group, subject)
+            cell = self._cells.get(key)
+            if cell is None:
+                cell = self._cells[key] = Cell(floor)
+                if group in self._rules.states:
+                    self._of_states.setdefault(customer, set()).add(key)
+            if not cell.add(Entry(at, event_id, parts, note, states)):
+                continue
+            if cell.live or parts & WHEN or states or group in self._above:
+                cell.live = True
+                self._dirty[key] = None
+            else:  # it can only end what another begins, which may still come
+                self._waiting.append((at + self._rules.groups[group].span, key))
+
+    def _learn(self, sighting: Sighting) -> None:
+        note = sighting.note
+        for fact in sighting.facts:
+            self._facts.add(sighting.customer, fact, note.at, note.event_id)
+
+    def _retell(self, said: Mapping[Key, Mapping[Name, Said]], floors: Mapping[str, int]) -> None:
+        for key, statements in said.items():
+            cell = self._cells.get(key)
+            if cell is None and key[1] in self._above:
+                cell = self._cells[key] = Cell(floors.get(key[0], self.watermark))
+            if cell is not None:
+                cell.said.update(statements)
+                self._dirty[key] = None
+            for (place, cause), statement in statements.items():
+                if place is not None and isinstance(statement.what, Found):
+                    withdrawn = statement.status == "withdrawn"
+                    self._live(key, place, cause, None if withdrawn else statement.what)
+
+    def _remember(self) -> None:
+        """Begin the customers of late events anew, from all that is stored of them."""
+        late = self._late
+        recalled = self._recall(list(late))
+        self._late = {}
+        for sighting in recalled.sightings:
+            for group, subject, _, _ in sighting.parts:
+                self._drop((sighting.customer, group, subject))
+        for customer in late:
+            for number in self._above:
+                self._drop((customer, number, ""))
+        for sighting in recalled.sightings:
+            self._learn(sighting)
+            self._take(sighting, late[sighting.customer])
+        self._retell(recalled.said, late)
+        for customer, floor in late.items():
+            self._look_above(customer, floor)
+
+    def _wake(self) -> None:
+        """Mark the cells that wait for what the watermark has passed; drop what is over."""
+        waiting = self._waiting
+        while waiting and waiting[0][0] < self.watermark:
+            _, key = waiting.popleft()
+            cell = self._cells.get(key)
+            if cell is not None and not cell.live:
+                span = self._rules.groups[key[1]].span
+                if cell.entries[-1].at + span < self.watermark:
+                    self._drop(key)
+        while self._wakes and self._wakes[0][0] < self.watermark:
+            scheduled, key = heappop(self._wakes)
+            cell = self._cells.get(key)
+            if cell is None or cell.scheduled != scheduled:
+                continue
+            cell.scheduled = None
+            if cell.wake >= self.watermark:
+                self._schedule(key, cell)
+            elif cell.pending or key in self._dirty or key[1] in self._above:
+                self._dirty[key] = None
+            else:
+                self._drop(key)
+
+    def _schedule(self, key: Key, cell: Cell) -> None:
+        """See to it that the cell is woken: one entry a cell, renewed when it comes up."""
+        if cell.scheduled is None or cell.wake < cell.scheduled:
+            cell.scheduled = cell.wake
+            heappush(self._wakes, (cell.wake, key))
+
+    def _look_above(self, customer: str, floor: int) -> None:
+        for number in self._above:
+            key = (customer, number, "")
+            if key not in self._cells:
+                self._cells[key] = Cell(floor)
+            self._dirty[key] = None
+
+    # --- looking --------------------------------------------------------------------------------
+
+    def _look(self, key: Key, now: datetime) -> None:
+        cell = self._cells.get(key)
+        if cell is None:
+            return
+        cell.live = True
+        outcome = self._outcome(key, cell)
+        if outcome.moments or outcome.promises or cell.said:
+            self._differ(key, cell, outcome, now)
+        cell.keep, cell.pending = outcome.keep, outcome.wake is not None
+        cell.wake = cell.keep if outcome.wake is None else outcome.wake
+        if self.watermark > cell.keep:
+            self._drop(key)
+            return
+        self._schedule(key, cell)
+        if len(cell.entries) > MANY:
+            cell.forget(self._rules.groups[key[1]], self.watermark, outcome.oldest)
+
+    def _differ(self, key: Key, cell: Cell, outcome: Outcome, now: datetime) -> None:
+        """Note what there is to say, and forget what nobody will look at again."""
+        found: dict[Name, Found | Promised] = {
+            (place, moment.cause.event_id): moment for place, moment in outcome.moments
+        }
+        for promised in outcome.promises:
+            found[None, promised.made.event_id] = promised
+        for name, what in found.items():
+            self._compare(key, cell, name, what, now)
+        for name, said in list(cell.said.items()):
+            if name not in found:
+                self._missing(key, cell, name, said)
+        for name, said in list(cell.said.items()):
+            if (key, name) not in self._unsaid and self._settled(
+                key, name[0], said.what, cell.floor
+            ):
+                del cell.said[name]
+
+    def _outcome(self, key: Key, cell: Cell) -> Outcome:
+        customer, number, _ = key
+        if key[1] in self._above and customer not in self._struck:
+            self._lives.forget(customer, self._before - self._rules.memory)
+            cell.floor = max(cell.floor, self._before)
+        if number == STRIKES_PLACE:
+            return self._strikes(customer)
+        group = self._rules.groups[number]
+        entries: Sequence[Entry] = cell.entries
+        if number in self._rules.states:
+            entries = played(entries, self._facts, customer)
+        if group.of_moments:
+            moments = entries_of(self._lives.of(customer), group)
+            entries = sorted([*entries, *moments], key=lambda entry: entry[:2])
+        return group.evaluate(entries, self.watermark) if entries else Outcome(keep=BEGINNING)
+
+    def _strikes(self, customer: str) -> Outcome:
+        outcome = Outcome(keep=BEGINNING)
+        terms = self._rules.strikes
+        if terms is None:
+            return outcome
+        moments = self._lives.of(customer)
+        pains = [moment for moment in moments if moment.kind == "pain"]
+        found, wake = strikes(pains, terms, self.watermark)
+        outcome.moments = [(STRIKES_PLACE, moment) for moment in found]
+        if wake is not None:
+            outcome.waits(wake, wake)
+        for moment in moments:
+            until = max(moment.at, moment.resolved_at or moment.at) + self._rules.memory
+            outcome.holds(moment.at, until)
+        if any(moment.status == "open" for moment in found):
+            self._struck.add(customer)
+        else:
+            self._struck.discard(customer)
+        return outcome
+
+    def _compare(
+        self, key: Key, cell: Cell, name: Name, what: Found | Promised, now: datetime
+    ) -> None:
+        place, cause = name
+        if self._settled(key, place, what, cell.floor):
+            return
+        said = cell.said.get(name)
+        if isinstance(what, Found) and place is not None:
+            self._live(key, place, cause, what)
+        if (
+            said is not None
+            and not said.status
+            and (_equal(said.what, what) or self._ahead(said.what))
+        ):
+            self._unsaid.pop((key, name), None)
+            return
+        revision = 1 if said is None else said.revision + 1
+        detected = now if said is None else said.detected_at
+        self._unsaid[key, name] = Change(key, place, what, revision, detected, False)
+
+    def _missing(self, key: Key, cell: Cell, name: Name, said: Said) -> None:
+        place, cause = name
+        self._unsaid.pop((key, name), None)
+        if said.status or self._settled(key, place, said.what, cell.floor):
+            return
+        if self._ahead(said.what):
+            return
+        if place is not None:
+            self._live(key, place, cause, None)
+        self._unsaid[key, name] = Change(
+            key, place, said.what, said.revision + 1, said.detected_at, True
+        )
+
+    def _settled(self, key: Key, place: int | None, what: Found | Promised, floor: int) -> bool:
+        """Whether nothing that is looked at now can have changed it."""
+        if isinstance(what, Promised):
+            promise = self._rules.groups[key[1]].promise
+            late = 0 if promise is None else promise.late
+            return max(what.due_at, what.made.at) + late < floor
+        watched = 0 if place is None else self._rules.watched(key[1], place)
+        return what.occurred_at + watched < floor
+
+    def _ahead(self, what: Found | Promised) -> bool:
+        """Whether it was said with a later watermark than the present one, after a restart."""
+        if isinstance(what, Promised):
+            return what.status in ("broken", "kept_late") and self.watermark <= what.due_at
+        by_time = what.closed_at is not None and not what.closed_by
+        if by_time and what.closed_at is not None and self.watermark <= what.closed_at:
+            return True
+        return what.due_at == what.occurred_at and self.watermark <= what.occurred_at
+
+    def _live(self, key: Key, place: int, cause: str, what: Found | None) -> None:
+        """Tell the rules that look at moments what became of one."""
+        if not self._rules.minds(place):
+            return
+        customer, group, subject = key
+        name = (group, subject, place, cause)
+        if what is None or what.status == "retracted":
+            news = self._lives.remove(customer, name)
+        else:
+            identity = moment_id(self._rules.name(place), customer, subject, cause)
+            kind, rule = self._rules.kind(place), self._rules.name(place)
+            pain = Pain(
+                what.occurred_at,
+                str(identity),
+                kind,
+                rule,
+                what.closed_at,
+                what.cause,
+                what.closed_by,
+            )
+            news = self._lives.put(customer, name, pain)
+        if news:
+            self._look_above(customer, self._before)
+
+    def _drop(self, key: Key) -> None:
+        self._cells.pop(key, None)
+        known = self._of_states.get(key[0])
+        if known is not None:
+            known.discard(key)
+            if not known:
+                del self._of_states[key[0]]
+
+
+def _cause(what: Found | Promised) -> Note:
+    return what.cause if isinstance(what, Found) else what.made
+
+
+def _equal(said: Found | Promised, what: Found | Promised) -> bool:
+    """Whether the same was said already; the notes of what is stored are not all there."""
+    if isinstance(said, Found):
+        return isinstance(what, Found) and said[1:] == what[1:]
+    if isinstance(what, Found) or (said.due_at, said.status) != (what.due_at, what.status):
+        return False
+    return (said.answer and said.answer.event_id) == (what.answer and what.answer.event_id)

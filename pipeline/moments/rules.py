@@ -1,0 +1,94 @@
+"""A catalog's rules, compiled once for all partitions."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pipeline.catalog import LoadedCatalog
+from pipeline.moments.groups import groups
+from pipeline.moments.matching import Matcher
+from schemas.rules import STRIKES, MomentRef, RuleBase, Strikes
+
+#: Place of the rule of three strikes, and number of its group: it is none of the catalog's list.
+STRIKES_PLACE = -1
+
+
+class Rules:
+    """What a catalog says about moments.
+
+    Attributes:
+        version: Version of the catalog.
+        groups: Its rules in groups, by number.
+        matcher: Finds the parts that events play.
+        strikes: When many pains are too many, or None.
+        of_moments: The groups that look at moments of other rules.
+        memory: How long after it occurred, or was resolved, a moment can matter to those groups
+            and to strikes, microseconds.
+    """
+
+    def __init__(self, loaded: LoadedCatalog) -> None:
+        catalog = loaded.catalog
+        self.version = loaded.version
+        self.catalog = catalog
+        self.groups = groups(catalog)
+        self.matcher = Matcher(catalog, self.groups)
+        self.strikes: Strikes | None = catalog.strikes
+        self.of_moments = [group for group in self.groups if group.of_moments]
+        self.states = frozenset(
+            group.number
+            for group in self.groups
+            if any(p.stage is not None or p.customer is not None for _, p in group.parts)
+        )
+        self._refs = [
+            pattern.moment
+            for group in self.of_moments
+            for _, pattern in group.parts
+            if pattern.moment is not None
+        ]
+        seen = {place for group in self.of_moments for place in group.asked}
+        self._minded = [
+            place not in seen and self._minds(rule) for place, rule in enumerate(catalog.rules)
+        ]
+        self._window = 0
+        self.memory = max((group.span + group.watched for group in self.of_moments), default=0)
+        if self.strikes is not None:
+            self._window = self.strikes.window // timedelta(microseconds=1)
+            self.memory = max(self.memory, 2 * self._window)
+
+    @property
+    def reach(self) -> int:
+        """Return how far before the watermark an event can still matter, microseconds."""
+        return max((group.span + group.watched + group.longest for group in self.groups), default=0)
+
+    def minds(self, place: int) -> bool:
+        """Return whether strikes or other rules look at the moments of a rule."""
+        return place >= 0 and self._minded[place]
+
+    def watched(self, group: int, place: int) -> int:
+        """Return how long after it occurred a moment can change, microseconds."""
+        if place == STRIKES_PLACE:
+            return self._window
+        return self.groups[group].asked[place].watched
+
+    def kind(self, place: int) -> str:
+        """Return whether a rule finds pain or glory."""
+        return "pain" if place == STRIKES_PLACE else self.catalog.rules[place].kind
+
+    def name(self, place: int) -> str:
+        """Return the id of a rule."""
+        return STRIKES if place == STRIKES_PLACE else self.catalog.rules[place].id
+
+    def places(self) -> dict[str, int]:
+        """Return the place of every rule by id."""
+        found = {rule.id: place for place, rule in enumerate(self.catalog.rules)}
+        return {**found, STRIKES: STRIKES_PLACE}
+
+    def _minds(self, rule: RuleBase) -> bool:
+        if self.strikes is not None and rule.kind == "pain":
+            return True
+        return any(refers(ref, rule.kind, rule.id) for ref in self._refs)
+
+
+def refers(ref: MomentRef, kind: str, rule: str) -> bool:
+    """Return whether a pattern means the moments of a rule."""
+    return (ref.kind is None or ref.kind == kind) and (ref.rule is None or rule in ref.rule)
