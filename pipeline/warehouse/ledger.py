@@ -194,7 +194,8 @@ class Ledger:
         """Yield the stored interactions that detection has seen, in blocks.
 
         All of a customer's are in one block, in no order. Each event comes once: of duplicates the
-        one that stands first in Kafka, as in the view ``interactions``, but of those asked for.
+        one that stands first in Kafka, as in the view ``interactions``, but of those asked for. A
+        record that workers with different catalogs stored may come as either of them saw it.
 
         Args:
             next_offsets: For each partition of each topic the offset before which to read; others
@@ -237,7 +238,9 @@ class Ledger:
         found = dict(zip(_read(columns), values, strict=True))
         repeats = _repeats(found)
         rows = zip(*(found[name] for name in columns), strict=True)
-        return [dict(zip(columns, row)) for at, row in enumerate(rows) if at not in repeats]  # noqa: B905
+        return [
+            dict(zip(columns, row, strict=True)) for at, row in enumerate(rows) if at not in repeats
+        ]
 
     def _revisions(self, kind: type[_Row], asked: Mapping[str, Any]) -> Iterator[_Row]:
         """Yield all revisions of what has any that is recent."""
@@ -251,8 +254,8 @@ class Ledger:
         keys, selected = list(customer_keys), f"SELECT {', '.join(kind._fields)} {_OF}"
         for start in range(0, len(keys), _MAX_CUSTOMERS):
             some = keys[start : start + _MAX_CUSTOMERS]
-            for row in self._block(selected, {"table": _TABLES[kind], "customers": some}):
-                yield kind._make(row)
+            columns = self._columns(selected, {"table": _TABLES[kind], "customers": some})
+            yield from map(kind._make, zip(*columns, strict=True))
 
     def _ranges(self, source: str, asked: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Return ranges of customer keys of about a block of rows each; an empty end is open."""
