@@ -23,10 +23,10 @@ from typing import Any
 from pipeline.catalog import LoadedCatalog
 from pipeline.classify import Classification, Classifier
 from pipeline.decode import Decoded, decode, known_channels
-from pipeline.moments.detector import Detector, Recalled
 from pipeline.moments.hours import microseconds
 from pipeline.moments.rules import Rules
 from pipeline.moments.statements import Statements
+from pipeline.moments.whole import changes_in
 from pipeline.toml_lines import parse_text
 from pipeline.warehouse.ledger_rows import MomentRow, PromiseRow
 from schemas.interaction import RATING_SCALES
@@ -161,17 +161,16 @@ class Reader:
 
     def read(self, story: Story) -> tuple[list[MomentRow], list[PromiseRow]]:
         """Return the moments and promises in a story."""
-        detector = Detector(self._rules, lambda customers: Recalled())
-        for decoded, classification in self.classified(story):
-            sighting = self._rules.matcher.sighting(
+        now = at(story.now)
+        sightings = [
+            self._rules.matcher.sighting(
                 decoded.event, decoded.interaction, CUSTOMER, classification
             )
-            if sighting is not None:
-                detector.feed(sighting)
-        now = at(story.now)
+            for decoded, classification in self.classified(story)
+        ]
         moments: list[MomentRow] = []
         promises: list[PromiseRow] = []
-        for change in detector.advance(microseconds(now), now):
+        for change in changes_in(self._rules, filter(None, sightings), now):
             if change.place is None:
                 promises.append(self._statements.promise(change, 0, microseconds(now), now))
             else:

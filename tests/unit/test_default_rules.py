@@ -5,14 +5,18 @@ The stories are in tests/stories, a file for each part of the catalog.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from pipeline import catalog
 from pipeline.catalog import LoadedCatalog
+from pipeline.toml_lines import parse_text
 from schemas.catalog import UNCLASSIFIED
 from schemas.rules import STRIKES, patterns_of
 from tests.story import Reader, Story, shown, told
 
+ROOT = Path(__file__).resolve().parents[2]
 STORIES = told()
 #: DESIGN.md, section 6; three strikes are not among a catalog's rules.
 PAINS = {
@@ -104,3 +108,31 @@ def test_no_rule_looks_at_opened_mail(shipped: LoadedCatalog) -> None:
                 assert not {"email_opened", "notification_opened", "message_read"} & set(
                     pattern.action or ()
                 ), entry.id
+
+
+def test_the_table_of_the_documentation_is_right(shipped: LoadedCatalog) -> None:
+    text = (ROOT / "docs" / "catalog.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    wanted = [
+        f"| `{rule.id}` | {rule.name} | {rule.type} | {rule.kind} | {rule.severity} "
+        f"| {rule.owner or '—'} |"
+        for rule in shipped.catalog.rules
+    ]
+    strikes = shipped.catalog.strikes
+    assert strikes is not None
+    what = f"{strikes.threshold} unresolved pains within {strikes.window.days} days"
+    wanted.append(
+        f"| `{STRIKES}` | {what} | strikes | pain | {strikes.severity} | {strikes.owner} |"
+    )
+    assert rows == wanted
+
+
+def test_the_examples_of_the_documentation_are_good_rules(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "catalog.md").read_text(encoding="utf-8")
+    examples = text.split("## Rules of moments")[1].split("```toml\n")[1].split("```")[0]
+    default = ROOT / "schemas" / "catalogs" / "default.toml"
+    path = tmp_path / "catalog.toml"
+    path.write_text(default.read_text(encoding="utf-8") + examples, encoding="utf-8")
+    types = {rule["type"] for rule in parse_text("examples", examples)["rules"]}
+    assert types == {"single", "count", "rate", "sequence", "absence", "change"}
+    assert "call_back" in {promise.id for promise in catalog.load(path).catalog.promises}
