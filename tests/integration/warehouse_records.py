@@ -55,6 +55,7 @@ def record(offset: int = 0, **changes: Any) -> Record:
         "occurred_at": START,
         "sent_at": None,
         "promise_due_at": None,
+        "claimed_at": None,
         "case_ids": {},
         "rating_score": None,
         "sentiment": None,
