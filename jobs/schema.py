@@ -12,11 +12,13 @@ from jobs.console import write_document
 from schemas.catalog import Catalog
 from schemas.interaction import INTERACTION
 from schemas.mapping import Mapping
+from schemas.moment import Moment
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _CONTRACTS: dict[str, tuple[TypeAdapter[Any], str]] = {
     "interaction": (INTERACTION, "Touchline interaction"),
     "catalog": (TypeAdapter(Catalog), "Touchline catalog"),
+    "moment": (TypeAdapter(Moment), "Touchline moment of truth"),
     "mapping": (TypeAdapter(Mapping), "Touchline mapping of a foreign log"),
 }
 
@@ -29,7 +31,8 @@ def json_schema(contract: str) -> dict[str, Any]:
 
 def schema(
     contract: Annotated[
-        Literal["interaction", "catalog", "mapping"], typer.Argument(help="Which contract.")
+        Literal["interaction", "catalog", "mapping", "moment"],
+        typer.Argument(help="Which contract."),
     ],
 ) -> None:
     """Print the JSON Schema of a contract."""

@@ -216,10 +216,14 @@ def _crossing(columns: Sequence[Column], values: Sequence[Any]) -> Text:
     for column, value in zip(columns[1:], values[1:], strict=True):
         text = _FORMATS[column.unit](value)
         if column.unit == "count":
-            text += f" {column.name.removesuffix('s') if value == 1 else column.name}"
-        if text:
+            text += f" {_one(column.name) if value == 1 else column.name}"
+        if value:
             lines.append(Text(text, style="dim"))
     return Text("\n").join(lines)
+
+
+def _one(name: str) -> str:
+    return name.removesuffix("ies") + "y" if name.endswith("ies") else name.removesuffix("s")
 
 
 def _shown(value: Any, unit: str) -> Text:

@@ -140,10 +140,28 @@ def reader_of(path: str) -> Callable[[Event], Any]:
 def test_of(path: str, wanted: Condition) -> _Test:
     """Return the function that says whether a field of an event meets a condition."""
     read, checks = reader_of(path), _checks(wanted)
+    if wanted.model_fields_set == {"one_of"} and all(type(v) is str for v in wanted.one_of or ()):
+        return _text_test(path, frozenset(map(str, wanted.one_of or ())))
     if len(checks) == 1:
         check = checks[0]
         return lambda event: check(read(event))
     return lambda event: all(check(value) for value in (read(event),) for check in checks)
+
+
+def _text_test(path: str, options: frozenset[str]) -> _Test:
+    """Return the test of the commonest condition, a text that is one of some, in one call."""
+    parent, _, child = path.partition(".")
+    if not child:
+        return lambda event: type(value := event.get(parent)) is str and value in options
+
+    def test(event: Event) -> bool:
+        inner = event.get(parent)
+        if not inner:
+            return False
+        value = inner.get(child)
+        return type(value) is str and value in options
+
+    return test
 
 
 def matches(wanted: Condition, value: Any) -> bool:

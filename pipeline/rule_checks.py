@@ -246,11 +246,6 @@ def _looks_at_moments(rule: RuleBase) -> bool:
 def _of_one_rule(at: TomlPath, rule: Any) -> Iterator[Finding]:
     """Yield what is wrong with a rule whatever else the catalog holds."""
     same = getattr(rule, "same", None)
-    if same is not None and same.startswith("identifiers."):
-        yield (
-            (*at, "same"),
-            ("identifiers are hashed at rest: no rule can look at them", "choose another field"),
-        )
     used = placeholders(rule.text)
     promised = getattr(rule, "promise", None) is not None
     if "due_at" in used and not isinstance(rule, Absence) and not promised:

@@ -213,13 +213,17 @@ class TomlSource:
         """Return where in the file the value stands that a model has at ``path``.
 
         Left out is what only the model has: the number of an entry that stands for a list of one,
-        and the shape that an entry with a deciding key was taken for. What comes last stays, be it
+        and the shape that an entry was taken for, by its ``type``. What comes last stays, be it
         there or missing.
         """
         found: list[str | int] = []
         value: Any = self.data
+        is_known = False  # the shape of the entry: a count has a key of that name as well
         for place, part in enumerate(path, 1):
             if isinstance(value, dict):
+                if not is_known and value.get("type") == part and place < len(path):
+                    is_known = True
+                    continue
                 if str(part) not in value and place < len(path):
                     continue
                 value = value.get(str(part))
@@ -227,6 +231,7 @@ class TomlSource:
                 value = value[part]
             else:
                 value = None
+            is_known = False
             found.append(part)
         return tuple(found)
 

@@ -27,13 +27,16 @@ class _Partition:
 class Watermarks:
     """Watermarks of the partitions of one worker. Times are microseconds since 1970.
 
+    Attributes:
+        lateness: Allowed lateness, microseconds.
+
     Args:
         lateness: Allowed lateness, seconds.
         idle: A partition that nothing came for in so long is closed by the wall clock, seconds.
     """
 
     def __init__(self, lateness: float, idle: float) -> None:
-        self._lateness = int(lateness * SECOND)
+        self.lateness = int(lateness * SECOND)
         self._idle = idle
         self._partitions: dict[int, _Partition] = {}
 
@@ -74,19 +77,25 @@ class Watermarks:
             complete = min(known.latest.get(topic, BEGINNING) for topic in behind)
         else:
             complete = max(known.latest.values(), default=BEGINNING)
-        known.watermark = max(known.watermark, complete - self._lateness)
+        known.watermark = max(known.watermark, complete - self.lateness)
         return known.watermark
 
-    def idle(self, clock: float) -> list[int]:
-        """Return the partitions for which nothing came for long."""
+    def idle(self, clock: float, now: int) -> list[int]:
+        """Return the partitions that had events, had none for long, and can be moved on.
+
+        Args:
+            clock: A monotonic clock, seconds.
+            now: The wall clock.
+        """
         return [
             number
             for number, known in self._partitions.items()
             if clock - known.heard_at >= self._idle
+            and BEGINNING < known.watermark < now - self.lateness
         ]
 
     def pass_time(self, partition: int, now: int) -> int:
         """Let the wall clock close what an idle stream left open; return the watermark."""
         known = self._partitions[partition]
-        known.watermark = max(known.watermark, now - self._lateness)
+        known.watermark = max(known.watermark, now - self.lateness)
         return known.watermark

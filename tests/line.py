@@ -38,6 +38,7 @@ class Line:
     truth: dict[str, Truth] = field(default_factory=dict)
     values: list[tuple[str, bytes]] = field(default_factory=list)
     workers: list[WorkerProcess] = field(default_factory=list)
+    _valid: set[bytes] = field(default_factory=set)
 
     def produce(self, plan: Plan) -> None:
         """Send a simulation, malformed records and all, and keep its truth."""
@@ -46,6 +47,7 @@ class Line:
                 truth = produced.truth
                 self.values.append((truth.channel, produced.value))
                 if truth.valid:
+                    self._valid.add(produced.value)
                     producer.send_raw(produced.value)
                     self.events.append(orjson.loads(produced.value))
                     self.truth.setdefault(str(truth.event_id), truth)
@@ -57,6 +59,10 @@ class Line:
         with Producer(self.settings, self.loaded.channels) as producer:
             for channel, value in self.values:
                 producer.send_unchecked(channel, value)
+
+    def valid(self) -> list[tuple[str, bytes]]:
+        """Return channel and value of every valid record sent, duplicates and all."""
+        return [(channel, value) for channel, value in self.values if value in self._valid]
 
     def worker(self, **changes: Any) -> WorkerProcess:
         """Start a worker process."""

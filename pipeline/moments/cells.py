@@ -17,6 +17,10 @@ BEGINNING = -(1 << 62)
 MANY = 32
 
 
+#: What names something said within a cell: rule (None for a promise) and causing event.
+Name = tuple[int | None, str]
+
+
 class Said(NamedTuple):
     """What was last said of a moment or a promise.
 
@@ -33,6 +37,10 @@ class Said(NamedTuple):
     status: str = ""
 
 
+#: Shared by the many cells of which nothing was said; never written to.
+_NOTHING: dict[Name, Said] = {}
+
+
 class Cell:
     """The events of one subject that the rules of one group look at.
 
@@ -42,20 +50,28 @@ class Cell:
         floor: What could no longer change when the watermark was here is not looked at again.
         wake: When to look at it again, or to forget it.
         keep: It can be forgotten once the watermark is later.
+        live: Whether something may be found: not before an event that could begin it.
         pending: Whether time will decide something at ``wake``.
         scheduled: When it comes up, at the latest at ``wake``; None while it does not.
     """
 
-    __slots__ = ("entries", "floor", "keep", "pending", "said", "scheduled", "wake")
+    __slots__ = ("entries", "floor", "keep", "live", "pending", "said", "scheduled", "wake")
 
     def __init__(self, floor: int) -> None:
         self.entries: list[Entry] = []
-        self.said: dict[tuple[int | None, str], Said] = {}
+        self.said = _NOTHING
         self.floor = floor
+        self.live = False
         self.pending = False
         self.scheduled: int | None = None
         self.wake = BEGINNING
         self.keep = BEGINNING
+
+    def tell(self, name: Name, said: Said) -> None:
+        """Note what was said of something."""
+        if self.said is _NOTHING:
+            self.said = {}
+        self.said[name] = said
 
     def add(self, entry: Entry) -> bool:
         """Add an event where it belongs; return False where it is there already."""

@@ -7,24 +7,22 @@ something it waits for; the difference to what was said last is what there is to
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from pipeline.moments.cells import BEGINNING, MANY, Cell, Key, Said
+from pipeline.moments.cells import BEGINNING, MANY, Cell, Key, Name, Said
 from pipeline.moments.groups import Outcome
 from pipeline.moments.lives import Lives, entries_of
 from pipeline.moments.matching import Sighting
-from pipeline.moments.notes import Entry, Found, Note, Promised
+from pipeline.moments.notes import WHEN, Entry, Found, Note, Promised
 from pipeline.moments.rules import STRIKES_PLACE, Rules
 from pipeline.moments.states import Facts, played
 from pipeline.moments.strikes import Pain, strikes
 from schemas.moment import moment_id
-
-#: What names something said within a cell: rule (None for a promise) and causing event.
-Name = tuple[int | None, str]
 
 
 class Change(NamedTuple):
@@ -90,12 +88,20 @@ class Detector:
         self._facts = Facts(rules.matcher.facts)
         self._of_states: dict[str, set[Key]] = {}
         self._lives = Lives()
+        self._above = {group.number for group in rules.of_moments}
+        if rules.strikes is not None:
+            self._above.add(STRIKES_PLACE)
+        self._waiting: deque[tuple[int, Key]] = deque()
         self._struck: set[str] = set()
         self._unsaid: dict[tuple[Key, Name], Change] = {}
 
     def __len__(self) -> int:
         """Return the number of cells held."""
         return len(self._cells)
+
+    def waits_before(self, watermark: int) -> bool:
+        """Return whether passing an instant may decide something."""
+        return bool(self._wakes) and self._wakes[0][0] < watermark
 
     def restore(self, recalled: Recalled, facts: Iterable[Sighting] = ()) -> None:
         """Take up what is stored: every event and statement that can still matter.
@@ -136,7 +142,7 @@ class Detector:
         self._wake()
         dirty, self._dirty = self._dirty, {}
         for key in dirty:
-            if self._is_above(key):
+            if key[1] in self._above:
                 self._dirty[key] = None
             else:
                 self._look(key, now)
@@ -154,12 +160,14 @@ class Detector:
             cell = self._cells.get(change.key)
             if cell is not None:
                 status = "withdrawn" if change.withdrawn else ""
-                cell.said[name] = Said(change.what, change.revision, change.detected_at, status)
+                said = Said(change.what, change.revision, change.detected_at, status)
+                cell.tell(name, said)
 
     # --- events ---------------------------------------------------------------------------------
 
     def _take(self, sighting: Sighting, floor: int) -> None:
         note, customer = sighting.note, sighting.customer
+        at, event_id = note.at, note.event_id
         for group, subject, parts, states in sighting.parts:
             key = (customer, group, subject)
             cell = self._cells.get(key)
@@ -167,8 +175,13 @@ class Detector:
                 cell = self._cells[key] = Cell(floor)
                 if group in self._rules.states:
                     self._of_states.setdefault(customer, set()).add(key)
-            if cell.add(Entry(note.at, note.event_id, parts, note, states)):
+            if not cell.add(Entry(at, event_id, parts, note, states)):
+                continue
+            if cell.live or parts & WHEN or states or group in self._above:
+                cell.live = True
                 self._dirty[key] = None
+            else:  # it can only end what another begins, which may still come
+                self._waiting.append((at + self._rules.groups[group].span, key))
 
     def _learn(self, sighting: Sighting) -> None:
         note = sighting.note
@@ -177,11 +190,18 @@ class Detector:
 
     def _retell(self, said: Mapping[Key, Mapping[Name, Said]], floors: Mapping[str, int]) -> None:
         for key, statements in said.items():
-            cell = self._cells.get(key)
-            if cell is None and self._is_above(key):
-                cell = self._cells[key] = Cell(floors.get(key[0], self.watermark))
+            cell, floor = self._cells.get(key), floors.get(key[0], self.watermark)
+            if cell is None and (
+                key[1] in self._above  # or its events are yet to come again
+                or any(
+                    not self._settled(key, place, statement.what, floor)
+                    for (place, _), statement in statements.items()
+                )
+            ):
+                cell = self._cells[key] = Cell(floor)
             if cell is not None:
-                cell.said.update(statements)
+                for name, statement in statements.items():
+                    cell.tell(name, statement)
                 self._dirty[key] = None
             for (place, cause), statement in statements.items():
                 if place is not None and isinstance(statement.what, Found):
@@ -193,8 +213,12 @@ class Detector:
         late = self._late
         recalled = self._recall(list(late))
         self._late = {}
-        for key in [key for key in self._cells if key[0] in late]:
-            self._drop(key)
+        for sighting in recalled.sightings:
+            for group, subject, _, _ in sighting.parts:
+                self._drop((sighting.customer, group, subject))
+        for customer in late:
+            for number in self._above:
+                self._drop((customer, number, ""))
         for sighting in recalled.sightings:
             self._learn(sighting)
             self._take(sighting, late[sighting.customer])
@@ -204,6 +228,14 @@ class Detector:
 
     def _wake(self) -> None:
         """Mark the cells that wait for what the watermark has passed; drop what is over."""
+        waiting = self._waiting
+        while waiting and waiting[0][0] < self.watermark:
+            _, key = waiting.popleft()
+            cell = self._cells.get(key)
+            if cell is not None and not cell.live:
+                span = self._rules.groups[key[1]].span
+                if cell.entries[-1].at + span < self.watermark:
+                    self._drop(key)
         while self._wakes and self._wakes[0][0] < self.watermark:
             scheduled, key = heappop(self._wakes)
             cell = self._cells.get(key)
@@ -212,7 +244,7 @@ class Detector:
             cell.scheduled = None
             if cell.wake >= self.watermark:
                 self._schedule(key, cell)
-            elif cell.pending or key in self._dirty or self._is_above(key):
+            elif cell.pending or key in self._dirty or key[1] in self._above:
                 self._dirty[key] = None
             else:
                 self._drop(key)
@@ -223,14 +255,8 @@ class Detector:
             cell.scheduled = cell.wake
             heappush(self._wakes, (cell.wake, key))
 
-    def _is_above(self, key: Key) -> bool:
-        return key[1] == STRIKES_PLACE or self._rules.groups[key[1]].of_moments
-
     def _look_above(self, customer: str, floor: int) -> None:
-        numbers = [group.number for group in self._rules.of_moments]
-        if self._rules.strikes is not None:
-            numbers.append(STRIKES_PLACE)
-        for number in numbers:
+        for number in self._above:
             key = (customer, number, "")
             if key not in self._cells:
                 self._cells[key] = Cell(floor)
@@ -242,7 +268,21 @@ class Detector:
         cell = self._cells.get(key)
         if cell is None:
             return
+        cell.live = True
         outcome = self._outcome(key, cell)
+        if outcome.moments or outcome.promises or cell.said:
+            self._differ(key, cell, outcome, now)
+        cell.keep, cell.pending = outcome.keep, outcome.wake is not None
+        cell.wake = cell.keep if outcome.wake is None else outcome.wake
+        if self.watermark > cell.keep:
+            self._drop(key)
+            return
+        self._schedule(key, cell)
+        if len(cell.entries) > MANY:
+            cell.forget(self._rules.groups[key[1]], self.watermark, outcome.oldest)
+
+    def _differ(self, key: Key, cell: Cell, outcome: Outcome, now: datetime) -> None:
+        """Note what there is to say, and forget what nobody will look at again."""
         found: dict[Name, Found | Promised] = {
             (place, moment.cause.event_id): moment for place, moment in outcome.moments
         }
@@ -253,14 +293,6 @@ class Detector:
         for name, said in list(cell.said.items()):
             if name not in found:
                 self._missing(key, cell, name, said)
-        cell.keep, cell.pending = outcome.keep, outcome.wake is not None
-        cell.wake = cell.keep if outcome.wake is None else outcome.wake
-        if self.watermark > cell.keep:
-            self._drop(key)
-            return
-        self._schedule(key, cell)
-        if len(cell.entries) > MANY:
-            cell.forget(self._rules.groups[key[1]], self.watermark, outcome.oldest)
         for name, said in list(cell.said.items()):
             if (key, name) not in self._unsaid and self._settled(
                 key, name[0], said.what, cell.floor
@@ -269,7 +301,7 @@ class Detector:
 
     def _outcome(self, key: Key, cell: Cell) -> Outcome:
         customer, number, _ = key
-        if self._is_above(key) and customer not in self._struck:
+        if key[1] in self._above and customer not in self._struck:
             self._lives.forget(customer, self._before - self._rules.memory)
             cell.floor = max(cell.floor, self._before)
         if number == STRIKES_PLACE:
@@ -365,7 +397,15 @@ class Detector:
         else:
             identity = moment_id(self._rules.name(place), customer, subject, cause)
             kind, rule = self._rules.kind(place), self._rules.name(place)
-            pain = Pain(what.occurred_at, str(identity), kind, rule, what.closed_at, what.cause)
+            pain = Pain(
+                what.occurred_at,
+                str(identity),
+                kind,
+                rule,
+                what.closed_at,
+                what.cause,
+                what.closed_by,
+            )
             news = self._lives.put(customer, name, pain)
         if news:
             self._look_above(customer, self._before)

@@ -284,7 +284,9 @@ def early(
             continue
         if answer.at - made.at <= share * (promise.due_at - made.at):
             answers.add(answer.event_id)
-            moment = Found(answer, (made.event_id, answer.event_id), answer.at, promise.due_at)
+            both = sorted((made, answer), key=lambda note: note[:2])
+            evidence = tuple(note.event_id for note in both)
+            moment = Found(answer, evidence, answer.at, promise.due_at)
             found.append(closed(moment, entries, _place(entries, answer) + 1, closing))
     return found, ()
 

@@ -22,7 +22,8 @@ DueAt = Callable[[int], int]
 
 def microseconds(at: datetime) -> int:
     """Return an instant as microseconds since 1970, UTC."""
-    return (at - _EPOCH) // _MICROSECOND
+    since = at - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def instant(at: int) -> datetime:

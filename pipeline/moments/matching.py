@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from pipeline.classify import Classification, Event, reader_of, test_of
+from pipeline.classify import Classification, Event, matches, reader_of, test_of
 from pipeline.moments.groups import Group
 from pipeline.moments.hours import microseconds
-from pipeline.moments.notes import Note, State
+from pipeline.moments.notes import THEN, WHEN, Note, State
 from schemas.catalog import UNCLASSIFIED, Catalog, StageAfter
 from schemas.entry import FIELDS, FREE_FIELDS
 from schemas.interaction import Envelope
@@ -75,6 +75,8 @@ class _Candidate:
     cases: tuple[str, ...] | None
     by_need: bool
     same: Callable[[Event], Any] | None
+    carries: str | None
+    shows: tuple[tuple[str, Callable[[Event], Any]], ...]
 
 
 _Kind = tuple[str, str, str]
@@ -102,10 +104,6 @@ class Matcher:
             for touchpoint in fact.touchpoints
         }
         self._known = [UNCLASSIFIED, *(touchpoint.id for touchpoint in catalog.touchpoints)]
-        texts = [rule.text for rule in catalog.rules]
-        shown = {name for text in texts for name in placeholders(text)}
-        fields = sorted(n for n in shown if n in FIELDS or n.partition(".")[0] in FREE_FIELDS)
-        self._shown = [(path, reader_of(path)) for path in fields]
 
     def touchpoints(self) -> list[str]:
         """Return the touchpoints that matter to any rule or fact."""
@@ -149,7 +147,7 @@ class Matcher:
             event,
             customer,
             interaction.event_id,
-            microseconds(occurred_at or interaction.occurred_at),
+            occurred_at or interaction.occurred_at,
             interaction.promise_due_at,
             interaction.need or classification.need,
             classification,
@@ -189,14 +187,13 @@ class Matcher:
             ),
             tuple(row["facts"]),
         )
-        at = microseconds(row["occurred_at"])
         return self._sighting(
             candidates,
             facts,
             event,
             row["customer_key"],
             row["event_id"],
-            at,
+            row["occurred_at"],
             due,
             row["need"],
             classification,
@@ -209,19 +206,25 @@ class Matcher:
         event: Event,
         customer: str,
         event_id: str,
-        at: int,
+        at: datetime,
         due: datetime | None,
         need: str,
         classification: Classification,
     ) -> Sighting | None:
         found: list[Part] = []
+        shows: list[tuple[str, Callable[[Event], Any]]] = []
         for candidate in candidates:
+            if candidate.carries is not None and event.get(candidate.carries) is None:
+                continue
             played = candidate.certain
             states: tuple[State, ...] = ()
             for fit in candidate.fits:
                 if fit.needs is not None and need not in fit.needs:
                     continue
-                if all(test(event) for test in fit.tests):
+                for test in fit.tests:
+                    if not test(event):
+                        break
+                else:
                     if fit.state is None:
                         played |= fit.part
                     else:
@@ -230,11 +233,13 @@ class Matcher:
                 subject = _subject(candidate, event, need)
                 if subject is not None:
                     found.append(Part(candidate.group.number, subject, played, states))
+                    if candidate.shows and (played & (WHEN | THEN) or states):
+                        shows += candidate.shows
         if not found and not facts:
             return None
-        values = {path: value for path, read in self._shown if (value := read(event)) is not None}
+        values = {path: value for path, read in shows if (value := read(event)) is not None}
         note = Note(
-            at,
+            microseconds(at),
             event_id,
             event["channel"],
             classification.touchpoint,
@@ -260,7 +265,7 @@ class Matcher:
 
 def _candidate(group: Group, kind: _Kind) -> _Candidate | None:
     touchpoint, channel, action = kind
-    certain, fits = 0, []
+    certain, fits, fitting = 0, [], []
     for part, pattern in group.parts:
         if (
             pattern.moment is not None
@@ -269,6 +274,7 @@ def _candidate(group: Group, kind: _Kind) -> _Candidate | None:
             or (pattern.action is not None and action not in pattern.action)
         ):
             continue
+        fitting.append(pattern)
         tests = _tests(pattern)
         depends = pattern.stage is not None or pattern.customer is not None
         needs = None if pattern.need is None else frozenset(pattern.need)
@@ -286,7 +292,29 @@ def _candidate(group: Group, kind: _Kind) -> _Candidate | None:
         tuple(group.subject.case or ()) if per == "case" else None,
         per == "need",
         reader_of(group.same) if group.same is not None else None,
+        None if certain else _carried(fitting),
+        _shows(group),
     )
+
+
+def _shows(group: Group) -> tuple[tuple[str, Callable[[Event], Any]], ...]:
+    """Return the fields that the texts of a group's rules show."""
+    named = {name for asked in group.asked.values() for name in placeholders(asked.rule.text)}
+    fields = sorted(n for n in named if n in FIELDS or n.partition(".")[0] in FREE_FIELDS)
+    return tuple((path, reader_of(path)) for path in fields)
+
+
+def _carried(patterns: Sequence[Pattern]) -> str | None:
+    """Return a field of the envelope without which none of the patterns fits; None without one."""
+    common: set[str] | None = None
+    for pattern in patterns:
+        fields = {
+            path.partition(".")[0]
+            for path, wanted in pattern.where.items()
+            if not matches(wanted, None)
+        }
+        common = fields if common is None else common & fields
+    return min(common) if common else None
 
 
 def _tests(pattern: Pattern) -> tuple[Callable[[Event], bool], ...]:

@@ -20,6 +20,7 @@ class Pain(NamedTuple):
         rule: Id of the rule that found it.
         resolved_at: When it was resolved, or None.
         note: What caused it.
+        resolved_by: Id of the event that resolved it; empty where time did, or none.
     """
 
     at: int
@@ -28,6 +29,7 @@ class Pain(NamedTuple):
     rule: str
     resolved_at: int | None
     note: Note
+    resolved_by: str = ""
 
 
 def strikes(
@@ -57,13 +59,14 @@ def strikes(
     counting: dict[str, Pain] = {}
     begun: Found | None = None
     wake: int | None = None
-    by_time = 0
+    by_time, closers = 0, [""]
     for number, (at, begins, moment_id, pain) in enumerate(turns):
         if begins:
             counting[moment_id] = pain
         else:
             del counting[moment_id]
             by_time += pain.resolved_at != at
+            closers.append(pain.resolved_by if pain.resolved_at == at else "")
         if number + 1 < len(turns) and turns[number + 1][:2] == (at, begins):
             continue  # what happens at one instant counts together
         if begins and begun is None and len(counting) >= terms.threshold:
@@ -73,9 +76,10 @@ def strikes(
             if watermark <= at and len(counting) + by_time >= terms.threshold:
                 wake = at
                 break
-            found.append(begun._replace(status="resolved", closed_at=at))
+            ended = begun._replace(status="resolved", closed_at=at, closed_by=max(closers))
+            found.append(ended)
             begun = None
-        by_time = 0
+        by_time, closers = 0, [""]
     if begun is not None:
         found.append(begun)
     return found, wake

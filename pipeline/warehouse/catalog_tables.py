@@ -1,25 +1,29 @@
 """The catalog in the warehouse: what the named queries take names, owners and weights from.
 
-Only what analysts join with; the rules that classify stay in the catalog's file.
+Only what analysts join with; what recognises touchpoints and moments stays in the catalog's file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from clickhouse_connect.driver.client import Client
 
 from pipeline.warehouse.client import explained
 from schemas.catalog import Catalog
+from schemas.rules import STRIKES
 
 _CURRENT = "SELECT version FROM current_catalog"
 _CURRENT_CHANNELS = "SELECT channel FROM channels"
 # Later than everything published before, whatever the clocks of the workers or the server say.
 _MAKE_CURRENT = """
-INSERT INTO catalog_versions (version, name, published_at, journey_gap_seconds)
+INSERT INTO catalog_versions (version, name, published_at, journey_gap_seconds, glories_per_pain,
+    strikes_threshold, strikes_window_seconds)
 SELECT {version:String}, {name:String},
-       greatest(now64(6, 'UTC'), max(published_at) + toIntervalMicrosecond(1)), {gap:UInt64}
+       greatest(now64(6, 'UTC'), max(published_at) + toIntervalMicrosecond(1)), {gap:UInt64},
+       {glories:Float64}, {strikes:UInt32}, {window:UInt64}
 FROM catalog_versions
 """
 _TOUCHPOINT = (
@@ -34,6 +38,16 @@ _TOUCHPOINT = (
     "outcome",
     "process",
     "importance",
+)
+_RULE = ("rule", "name", "type", "kind", "severity", "rule_version", "owner", "source")
+_PROMISE = (
+    "promise",
+    "name",
+    "promise_version",
+    "term_seconds",
+    "calendar",
+    "before_seconds",
+    "open_for_seconds",
 )
 
 
@@ -70,7 +84,10 @@ def publish(client: Client, catalog: Catalog, version: str) -> bool:
             parameters={
                 "version": version,
                 "name": catalog.name,
-                "gap": int(catalog.journey.gap.total_seconds()),
+                "gap": _seconds(catalog.journey.gap),
+                "glories": catalog.trust.glories_per_pain,
+                "strikes": catalog.strikes.threshold if catalog.strikes else 0,
+                "window": _seconds(catalog.strikes.window) if catalog.strikes else 0,
             },
         )
     return True
@@ -102,4 +119,47 @@ def _tables(catalog: Catalog) -> list[tuple[str, Sequence[str], list[tuple[Any, 
         ("catalog_segments", ("segment", "name"), [(it.id, it.name) for it in catalog.segments]),
         ("catalog_stages", ("stage", "name", "weight", "phase", "funnel"), stages),
         ("catalog_touchpoints", _TOUCHPOINT, touchpoints),
+        ("catalog_rules", _RULE, _rules(catalog)),
+        ("catalog_promises", _PROMISE, _promises(catalog)),
     ]
+
+
+def _rules(catalog: Catalog) -> list[tuple[Any, ...]]:
+    """Return the rules, and three strikes as one more where they are looked for."""
+    rules: list[tuple[Any, ...]] = [
+        (
+            item.id,
+            item.name,
+            item.type,
+            item.kind,
+            item.severity,
+            item.version,
+            item.owner or "",
+            item.source,
+        )
+        for item in catalog.rules
+    ]
+    found = catalog.strikes
+    if found is not None:
+        told = (found.severity, found.version, found.owner, found.source)
+        rules.append((STRIKES, "Three strikes", "strikes", "pain", *told))
+    return rules
+
+
+def _promises(catalog: Catalog) -> list[tuple[Any, ...]]:
+    return [
+        (
+            item.id,
+            item.name,
+            item.version,
+            None if item.term is None else _seconds(item.term),
+            item.calendar or "",
+            0 if item.before is None else _seconds(item.before),
+            _seconds(item.open_for),
+        )
+        for item in catalog.promises
+    ]
+
+
+def _seconds(length: timedelta) -> int:
+    return int(length.total_seconds())

@@ -16,7 +16,7 @@ EXAMPLES = sorted(SCHEMAS.glob("examples/*/*/*.json"))
 CHANNELS = known_channels(catalog.load().channels)
 
 
-@pytest.mark.parametrize("contract", ["interaction", "catalog", "mapping"])
+@pytest.mark.parametrize("contract", ["interaction", "catalog", "mapping", "moment"])
 def test_the_exported_schema_is_the_models(contract):
     exported = json.loads((SCHEMAS / "json" / f"{contract}.json").read_text())
     assert exported == json_schema(contract), f"touchline schema {contract} says otherwise"

@@ -10,6 +10,7 @@ import pytest
 from pipeline.simulator import Plan
 from tests import oracle
 from tests.line import running_line
+from tests.moments_line import check_moments
 from tests.waiting import until
 
 #: Kills in ``make test``; ``make test-faults`` sets 20 and more.
@@ -20,6 +21,8 @@ STORED = "SELECT count() FROM interaction_records"
 STORED_TWICE = """
 SELECT count() - uniqExact(topic, topic_id, partition, offset) FROM interaction_records
 """
+
+REVISIONS = "SELECT * FROM moment_records ORDER BY moment_id, revision"
 
 
 def await_progress(line, worker, before):
@@ -56,7 +59,7 @@ def check_everything(line):
 @pytest.mark.timeout(1800)
 def test_killed_at_random_and_started_again(tmp_path):
     dice = random.Random(2026)
-    with running_line(tmp_path / "home", partitions=4) as line:
+    with running_line(tmp_path / "home", partitions=4, idle=1.0) as line:
         line.produce(Plan(customers=max(500, 200 * KILLS), days=30, seed=7))
         small = {"batch_rows": 150, "batch_seconds": 0.05}
         stored = 0
@@ -73,17 +76,20 @@ def test_killed_at_random_and_started_again(tmp_path):
         last = line.worker()
         line.drain(last)
         check_everything(line)
+        assert len(check_moments(line).moments) > 300
 
 
 @pytest.mark.faults
 @pytest.mark.timeout(600)
 def test_replay_and_two_workers_change_nothing(tmp_path):
-    with running_line(tmp_path / "home", partitions=4) as line:
+    with running_line(tmp_path / "home", partitions=4, idle=1.0) as line:
         line.produce(Plan(customers=120, days=30, seed=11))
         line.worker()
         line.worker()
         line.drain()
         check_everything(line)
+        check_moments(line)
+        said = line.client.query(REVISIONS).result_rows
         before = line.client.query("SELECT * FROM journeys ORDER BY journey_id").result_rows
         line.replay()
         line.drain()
@@ -91,6 +97,8 @@ def test_replay_and_two_workers_change_nothing(tmp_path):
         assert line.count("SELECT count() FROM interactions") == len(line.truth)
         after = line.client.query("SELECT * FROM journeys ORDER BY journey_id").result_rows
         assert before == after
+        check_moments(line)
+        assert line.client.query(REVISIONS).result_rows == said
         found = line.account()
         assert found.balanced
         assert found.duplicates == 2 * len(line.events) - len(line.truth)

@@ -1,7 +1,9 @@
 """Every command explains itself, and errors end with the exit code the README gives."""
 
 import gzip
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -88,6 +90,51 @@ def test_check_counts_one_thing_as_one(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "1 touchpoint with 1 rule on 3 channels: no problem" in done.stdout.replace("\n", " ")
     assert "1 line: 1 matched" in done.stdout
+
+
+#: A form that is answered late; then the customer buys, which shows how far time has gone.
+STORY = """
+{"event_id":"e2","channel":"phone","action":"call_ended","occurred_at":"2026-01-09T10:00:00Z",
+ "direction":"outbound","details":{"topic":"contact_form","outcome":"resolved"},
+ "case_ids":{"request_id":"Q1"},
+ "identifiers":{"email":"Ann@example.com"}}
+{"event_id":"e1","channel":"web","action":"form_submitted","occurred_at":"2026-01-05T10:00:00Z",
+ "direction":"inbound","details":{"form_id":"contact"},"case_ids":{"request_id":"Q1"},
+ "promise_due_at":"2026-01-07T10:00:00Z","identifiers":{"email":"ann@example.com"}}
+{"event_id":"e3","channel":"store","action":"purchase","occurred_at":"2026-01-12T10:00:00Z",
+ "identifiers":{"email":"ann@example.com"}}
+"""
+
+
+def _story(folder):
+    events = STORY.replace(",\n ", ",").strip().splitlines()
+    full = [line.replace("{", '{"schema_version":"1.0",', 1) for line in events]
+    (folder / "events.ndjson").write_text("\n".join(full))
+
+
+def test_check_shows_the_moments_in_an_example_file(tmp_path):
+    _story(tmp_path)
+    done = touchline(tmp_path, "check", "events.ndjson")
+    assert done.returncode == 0, done.stderr
+    said = " ".join(done.stdout.split())
+    assert re.search(r", \d+ rules of moments and 4 promises: no problem found", said)
+    assert "│ message_unanswered │ pain │ resolved │ 1 │" in said
+    assert "│ recovered │ glory │ open │ 1 │" in said
+    assert "│ answer │ kept_late │ 1 │" in said
+    assert "2026-01-07 10:00 message_unanswered: customer of line 1 asked on Web (Q1)" in said
+    assert "example.com" not in done.stdout
+
+
+def test_check_gives_the_moments_as_json(tmp_path):
+    _story(tmp_path)
+    done = touchline(tmp_path, "check", "events.ndjson", "--json")
+    report = json.loads(done.stdout)
+    assert [(row["rule"], row["cause"], row["closed_at"]) for row in report["moments"]] == [
+        ("message_unanswered", "e1", "2026-01-09T10:00:00+00:00"),
+        ("recovered", "e3", None),
+    ]
+    assert report["promised"] == [{"promise": "answer", "status": "kept_late", "promises": 1}]
+    assert report["rules"] > 40
 
 
 def test_check_says_that_a_compressed_file_is_cut(tmp_path):

@@ -115,7 +115,7 @@ def test_closed_standard_output_is_none() -> None:
     assert (written, said, process.returncode) == (b"", b"", 0)
 
 
-@pytest.mark.parametrize("contract", ["interaction", "catalog", "mapping"])
+@pytest.mark.parametrize("contract", ["interaction", "catalog", "mapping", "moment"])
 def test_schemas_are_printed_as_they_are_checked_in(contract: str) -> None:
     with started(COMMAND, "schema", contract, encoding="ascii") as process:
         written, _ = process.communicate(timeout=30)

@@ -20,11 +20,11 @@ def test_a_batch_ends_with_its_rows_bytes_or_age():
         waiting = intake(batch_rows=10)
         for number in range(5):
             await waiting.put(chunk(number, records=4))
-        by_rows = await waiting.batch()
-        by_age = await waiting.batch()
+        by_rows = await waiting.batch(5)
+        by_age = await waiting.batch(5)
         await waiting.put(chunk(7, size=MEBI))
         await waiting.put(chunk(8))
-        by_bytes = await waiting.batch()
+        by_bytes = await waiting.batch(5)
         return [[item.begin for item in found] for found in (by_rows, by_age, by_bytes)]
 
     assert asyncio.run(batches()) == [[0, 1, 2], [3, 4], [7]]
@@ -43,7 +43,7 @@ def test_no_more_than_two_batches_of_bytes_wait():
         task = asyncio.create_task(agent())
         await asyncio.sleep(0)
         before = list(accepted)
-        first = await waiting.batch()
+        first = await waiting.batch(5)
         await asyncio.sleep(0)
         after = list(accepted)
         task.cancel()
@@ -56,6 +56,13 @@ def test_a_chunk_larger_than_everything_allowed_still_passes():
     async def one():
         waiting = intake()
         await waiting.put(chunk(0, size=100 * MEBI))
-        return await waiting.batch()
+        return await waiting.batch(5)
 
     assert [item.begin for item in asyncio.run(one())] == [0]
+
+
+def test_without_chunks_an_empty_batch_comes_when_patience_ends():
+    async def none():
+        return await intake().batch(0.01)
+
+    assert asyncio.run(none()) == []

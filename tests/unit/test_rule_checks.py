@@ -258,6 +258,12 @@ def test_moments_that_resolve_count_as_moments(tmp_path: Path) -> None:
 COUNT = RULE.replace('"single"', '"count"') + 'count = 3\nwithin = "1h"\n'
 
 
+def test_the_key_of_a_rule_may_be_called_like_its_type(tmp_path: Path) -> None:
+    found = one(tmp_path, BASE + COUNT.replace("count = 3", "count = 1"))
+    assert found[:2] == ("count = 1", "rules.mine.count")
+    assert "greater than or equal to 2" in found[2]
+
+
 @pytest.mark.parametrize("field", ["identifiers.email", "details.form_id"])
 def test_same_cannot_be_an_identifier(tmp_path: Path, field: str) -> None:
     text = BASE + COUNT + f'same = "{field}"\n'

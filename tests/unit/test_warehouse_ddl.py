@@ -21,7 +21,8 @@ SHIPPED = {
     5: "ec483905d748016f74c4f983d261a7c587761bccf5e5a279ff48ab788e900d37",
     6: "f4fbbfcd7504f5af04a11c0082d6bc2300afb1342f69646ee2684fd3cb0dc08d",
     7: "9adddf2b821abba80a1ca010d3d35d6505c82fd80e89341584c202c432c5775c",
-    8: "c943ba4acf2dc6493d94d6eba398d372f1faa0bbb0e8c769afa85c37edeb795b",
+    8: "8cbdf95b3b5a594e3f8905a49a758088c3321441489648f6f2583f14acb2cd86",
+    9: "df7a26a619cd9fd1c46ffe523bd68714c2a61b26753fcf5ebde5910525b1d35f",
 }
 
 #: Asks the engine to parse statements: what a cluster would run can be checked without one.

@@ -117,7 +117,10 @@ def test_csv_has_the_values_of_the_json_for_a_spreadsheet() -> None:
         'stored,"a ""b"", c",0.5,share,',
         "",
     ]
-    map_rows = [("vip", "loyalty", 3, 1, 2, ["Marketing", "Sales"]), ("", "trial", 0, 0, 0, [])]
+    map_rows = [
+        ("vip", "loyalty", 3, 1, 2, ["Marketing", "Sales"], 1, 0),
+        ("", "trial", 0, 0, 0, [], 0, 0),
+    ]
     touchpoints = Result(named_query("touchpoint_map"), {}, map_rows)
     read = list(csv.DictReader(io.StringIO(as_csv(touchpoints).decode())))
     assert [row["owners"] for row in read] == ["Marketing; Sales", ""]

@@ -18,14 +18,26 @@ from pipeline.warehouse.queries import Result, bind, named_query
 AT = datetime(2026, 10, 1, 12, 30, 59, 999_000, tzinfo=timezone.utc)
 CUSTOMER = "0" * 32
 TIMELINE = [
-    (AT, None, "phone_menu", "phone", "awareness", 1, "call", "inbound", "learn", "e-1"),
-    (AT, 90061.0, "checkout", "web", "loyalty", 2, "buy", "", "pay", "e-2"),
+    (AT, None, "phone_menu", "phone", "awareness", 1, "call", "inbound", "learn", "e-1", []),
+    (
+        AT,
+        90061.0,
+        "checkout",
+        "web",
+        "loyalty",
+        2,
+        "buy",
+        "",
+        "pay",
+        "e-2",
+        ["pain payment_failing (open)"],
+    ),
 ]
 MAP = [
-    ("vip", "awareness", 1234, 1, 12, ["Marketing", "Sales"]),
-    ("vip", "loyalty", 0, 0, 0, []),
-    ("", "awareness", 5, 4, 1, ["Marketing"]),
-    ("", "loyalty", 7, 7, 2, ["Service"]),
+    ("vip", "awareness", 1234, 1, 12, ["Marketing", "Sales"], 2, 1),
+    ("vip", "loyalty", 0, 0, 0, [], 0, 0),
+    ("", "awareness", 5, 4, 1, ["Marketing"], 0, 0),
+    ("", "loyalty", 7, 7, 2, ["Service"], 0, 0),
 ]
 
 
@@ -42,10 +54,12 @@ def words(text: str) -> str:
 
 
 def test_numbers_shares_and_durations_are_readable() -> None:
-    row = ("cart", "checkout", 1234567, 890, 0.5, 61.0, 90061.0)
+    row = ("cart", "checkout", 1234567, 890, 0.5, 61.0, 90061.0, 3, 0)
     text = words(shown("transitions", [row]))
-    assert "from touchpoint to touchpoint transitions customers share median p90" in text
-    assert "cart checkout 1,234,567 890 50.0 % █████ 1 min 1 s 1 d 1 h" in text
+    assert (
+        "from touchpoint to touchpoint transitions customers share median p90 pains glories" in text
+    )
+    assert "cart checkout 1,234,567 890 50.0 % █████ 1 min 1 s 1 d 1 h 3 0" in text
 
 
 def test_differences_carry_their_sign() -> None:
@@ -57,15 +71,17 @@ def test_differences_carry_their_sign() -> None:
 def test_a_matrix_has_a_cell_for_every_pair_and_shows_gaps() -> None:
     text = shown("touchpoint_map", MAP)
     lines = [words(line) for line in text.splitlines() if words(line)]
-    assert lines[:6] == [
+    assert lines[:8] == [
         "Touchpoint map",
         "segment awareness loyalty",
         "vip 1,234 gap",
         "1 customer",
         "12 touchpoints",
+        "2 pains",
+        "1 glory",
         "Marketing +1",
     ]
-    assert lines[6:] == [
+    assert lines[8:] == [
         "(none) 5 7",
         "4 customers 7 customers",
         "1 touchpoint 2 touchpoints",
@@ -96,7 +112,7 @@ def test_a_narrow_terminal_gets_less_and_is_told() -> None:
     assert "stage vip (none) all awareness 1,234 5 1,239 loyalty · 7 7" in text
     assert "interactions only; a wider terminal or --format json shows more" in text
     text = words(shown("timeline", TIMELINE, 80, customer=CUSTOMER))
-    assert "without journey_number, action, direction, need, event_id" in text
+    assert "without journey_number, action, direction, need, event_id, moments" in text
     assert "e-1" not in text
 
 
@@ -147,7 +163,7 @@ def test_an_empty_result_and_the_parameters_that_were_given() -> None:
 
 
 def test_markup_in_the_data_is_shown_and_not_followed() -> None:
-    text = shown("transitions", [("[red]a[/red]", "[b]", 1, 1, 1.0, 0.0, 0.0)])
+    text = shown("transitions", [("[red]a[/red]", "[b]", 1, 1, 1.0, 0.0, 0.0, 0, 0)])
     assert "[red]a[/red]" in text
     assert "[b]" in text
 

@@ -8,8 +8,10 @@
 -- whose answer was lost) collapses to the one changed last.
 -- PARTITION BY month of the cause: that never changes with the revisions, as the time of occurrence
 -- could when a rule changes, so all of them are in one partition; a worker that starts reads the
--- recent months only, and old months can be dropped. No index on the Kafka partition: its rows are
--- spread over all granules, and reading only that column first is as fast as a projection.
+-- recent months only, and old months can be dropped.
+-- No projection by Kafka partition: of a million moments those of one in eight partitions and the
+-- last 90 days are found in 0.05 s without and 0.04 s with one, which makes the table 2.4 times as
+-- large.
 -- TTL: none yet.
 
 CREATE TABLE IF NOT EXISTS ${database}.${table:moment_records} ${on_cluster}

@@ -1,5 +1,6 @@
 -- Timeline
--- One customer's whole journey, step by step, in order.
+-- One customer's whole journey, step by step, in order, with the moments of pain and glory that each
+-- step caused. What did not happen stands at the step that it should have followed.
 --
 -- param customer String: customer key, 32 hexadecimal characters; the command line also takes an identifier such as customer_id:C-17
 -- param since DateTime64(6, 'UTC') = 1970-01-01: interactions that happened at or after this
@@ -16,6 +17,7 @@
 -- column direction text: inbound, outbound or empty
 -- column need text: what the customer wanted
 -- column event_id text: id of the event
+-- column moments list: moments that it caused, as kind, rule and status; retracted ones are left out
 WITH if(
     {gap_days:Float64} > 0,
     {gap_days:Float64} * 86400,
@@ -23,7 +25,7 @@ WITH if(
 ) AS gap
 SELECT
     occurred_at, seconds_since_previous, touchpoint, channel, stage, journey_number, action,
-    direction, need, event_id
+    direction, need, event_id, moments
 FROM
 (
     SELECT
@@ -48,6 +50,11 @@ FROM
             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
         )
     )
-)
+) AS steps
+LEFT JOIN
+(
+    SELECT event_id AS cause, moments FROM moments_by_event
+    WHERE customer_key = {customer:String}
+) AS felt ON felt.cause = steps.event_id
 WHERE occurred_at >= {since:DateTime64(6, 'UTC')} AND occurred_at < {until:DateTime64(6, 'UTC')}
 ORDER BY occurred_at, event_id

@@ -2,7 +2,9 @@
 -- Where customers of each segment are met: every segment with every lifecycle stage. An empty cell
 -- is shown as 0: nobody of that segment was met there. A customer's segment is the latest one
 -- delivered before `until`, empty where none ever was. Stages and segments of the current catalog
--- come first, in its order, then others that occur.
+-- come first, in its order, then others that occur. A moment of pain or glory is shown where the
+-- interaction that caused it is counted; retracted ones and three strikes, which no interaction
+-- causes, are not.
 --
 -- param since DateTime64(6, 'UTC') = 1970-01-01: count interactions that happened at or after this
 -- param until DateTime64(6, 'UTC') = 2100-01-01: count interactions that happened before this
@@ -13,26 +15,31 @@
 -- column customers count: distinct customers
 -- column touchpoints count: distinct touchpoints used
 -- column owners list: who answers for the touchpoints used, by the current catalog, most interactions first
+-- column pains count: moments of pain that these interactions caused, resolved ones included
+-- column glories count: moments of glory that these interactions caused
 --
--- pivot segment stage: interactions customers touchpoints owners
+-- pivot segment stage: interactions customers touchpoints pains glories owners
 WITH
     (
-        SELECT groupArray((segment, stage, interactions, customers, touchpoints, owners))
+        SELECT groupArray((segment, stage, interactions, customers, touchpoints, owners, pains, glories))
         FROM
         (
             SELECT
                 segment,
                 stage,
                 count() AS interactions,
-                uniqExact(customer_key) AS customers,
-                uniqExact(touchpoint) AS touchpoints,
+                uniqExact(met.customer_key) AS customers,
+                uniqExact(met.touchpoint) AS touchpoints,
                 sumMapIf([owner], [1], owner != '') AS owned,
-                arraySort((owner, times) -> (-times, owner), owned.1, owned.2) AS owners
+                arraySort((owner, times) -> (-times, owner), owned.1, owned.2) AS owners,
+                sum(felt.pains) AS pains,
+                sum(felt.glories) AS glories
             FROM
             (
                 SELECT
                     customer_key,
                     occurred_at,
+                    event_id,
                     touchpoint,
                     stage,
                     argMaxIf(segment, (occurred_at, event_id), segment != '')
@@ -40,7 +47,10 @@ WITH
                 FROM interactions
                 WHERE occurred_at < {until:DateTime64(6, 'UTC')}
             ) AS met
-            LEFT JOIN touchpoints ON touchpoints.touchpoint = met.touchpoint
+            LEFT JOIN (SELECT touchpoint, owner FROM touchpoints) AS owners_of
+                ON owners_of.touchpoint = met.touchpoint
+            LEFT JOIN (SELECT customer_key, event_id AS cause, pains, glories FROM moments_by_event) AS felt
+                ON felt.customer_key = met.customer_key AND felt.cause = met.event_id
             WHERE occurred_at >= {since:DateTime64(6, 'UTC')}
             GROUP BY segment, stage
         )
@@ -59,7 +69,9 @@ SELECT
     cell.3 AS interactions,
     cell.4 AS customers,
     cell.5 AS touchpoints,
-    cell.6 AS owners
+    cell.6 AS owners,
+    cell.7 AS pains,
+    cell.8 AS glories
 FROM
 (
     SELECT

@@ -1,0 +1,51 @@
+-- Moments by segment
+-- Which customers it hits: every segment of the current catalog, in its order, then others that were
+-- delivered; customers without any are in the empty one. A customer's segment is the latest one
+-- delivered before `until`. What was retracted is counted apart.
+--
+-- param since DateTime64(6, 'UTC') = 1970-01-01: moments that occurred at or after this
+-- param until DateTime64(6, 'UTC') = 2100-01-01: moments that occurred before this
+--
+-- column segment text: segment of the customers
+-- column customers count: customers known before `until`
+-- column customers_in_pain count: those of them with a moment of pain
+-- column share_in_pain share: customers with a moment of pain, of all customers; 0 where there are none
+-- column pains count: moments of pain, resolved ones included
+-- column open_pains count: those that nothing mended yet
+-- column resolved_pains count: those that were mended
+-- column glories count: moments of glory
+-- column retracted count: moments that turned out to be none
+SELECT
+    segment,
+    sum(known) AS customers,
+    sum(hurt) AS customers_in_pain,
+    if(customers = 0, 0, customers_in_pain / customers) AS share_in_pain,
+    sum(pained) AS pains,
+    sum(opened) AS open_pains,
+    sum(mended) AS resolved_pains,
+    sum(gloried) AS glories,
+    sum(mistaken) AS retracted
+FROM
+(
+    SELECT
+        customer_segment AS segment,
+        0 AS known,
+        uniqExactIf(customer_key, kind = 'pain' AND status != 'retracted') AS hurt,
+        countIf(kind = 'pain' AND status != 'retracted') AS pained,
+        countIf(kind = 'pain' AND status = 'open') AS opened,
+        countIf(kind = 'pain' AND status = 'resolved') AS mended,
+        countIf(kind = 'glory' AND status != 'retracted') AS gloried,
+        countIf(status = 'retracted') AS mistaken,
+        4294967295 AS position
+    FROM moments_before(before = {until:DateTime64(6, 'UTC')})
+    WHERE occurred_at >= {since:DateTime64(6, 'UTC')}
+    GROUP BY customer_segment
+    UNION ALL
+    SELECT segment, count(), 0, 0, 0, 0, 0, 0, 4294967295
+    FROM customers_before(before = {until:DateTime64(6, 'UTC')})
+    GROUP BY segment
+    UNION ALL
+    SELECT segment, 0, 0, 0, 0, 0, 0, 0, position FROM segments
+)
+GROUP BY segment
+ORDER BY min(position), segment

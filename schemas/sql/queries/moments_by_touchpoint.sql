@@ -1,0 +1,61 @@
+-- Moments by touchpoint
+-- Where it hurts and where it shines: every touchpoint of the current catalog, in its order, then
+-- others that occur. A moment belongs to the touchpoint of the event that caused it. What was
+-- retracted is counted apart.
+--
+-- param since DateTime64(6, 'UTC') = 1970-01-01: moments and interactions at or after this
+-- param until DateTime64(6, 'UTC') = 2100-01-01: moments and interactions before this
+-- param segment String = : only customers of this segment, the latest delivered before `until`; all where empty
+--
+-- column touchpoint text: touchpoint
+-- column owner text: who answers for it, empty where the current catalog does not have it
+-- column interactions count: interactions, each event once
+-- column pains count: moments of pain, resolved ones included
+-- column open_pains count: those that nothing mended yet
+-- column glories count: moments of glory
+-- column retracted count: moments that turned out to be none
+-- column customers_in_pain count: distinct customers with a moment of pain
+-- column pains_per_hundred number: pains per hundred interactions; none without interactions
+SELECT
+    touchpoint,
+    max(touchpoint_owner) AS owner,
+    sum(met) AS interactions,
+    sum(pained) AS pains,
+    sum(opened) AS open_pains,
+    sum(gloried) AS glories,
+    sum(mistaken) AS retracted,
+    sum(hurt) AS customers_in_pain,
+    if(interactions = 0, NULL, 100 * pains / interactions) AS pains_per_hundred
+FROM
+(
+    SELECT
+        touchpoint,
+        '' AS touchpoint_owner,
+        0 AS met,
+        countIf(kind = 'pain' AND status != 'retracted') AS pained,
+        countIf(kind = 'pain' AND status = 'open') AS opened,
+        countIf(kind = 'glory' AND status != 'retracted') AS gloried,
+        countIf(status = 'retracted') AS mistaken,
+        uniqExactIf(customer_key, kind = 'pain' AND status != 'retracted') AS hurt,
+        4294967295 AS position
+    FROM moments_before(before = {until:DateTime64(6, 'UTC')})
+    WHERE occurred_at >= {since:DateTime64(6, 'UTC')}
+        AND ({segment:String} = '' OR customer_segment = {segment:String})
+    GROUP BY touchpoint
+    UNION ALL
+    SELECT touchpoint, '', count(), 0, 0, 0, 0, 0, 4294967295
+    FROM (SELECT customer_key, touchpoint, occurred_at FROM interactions) AS met
+    LEFT JOIN
+    (
+        SELECT customer_key, segment AS customer_segment
+        FROM customers_before(before = {until:DateTime64(6, 'UTC')})
+    ) AS known ON known.customer_key = met.customer_key
+    WHERE occurred_at >= {since:DateTime64(6, 'UTC')}
+        AND occurred_at < {until:DateTime64(6, 'UTC')}
+        AND ({segment:String} = '' OR customer_segment = {segment:String})
+    GROUP BY touchpoint
+    UNION ALL
+    SELECT touchpoint, owner, 0, 0, 0, 0, 0, 0, position FROM touchpoints
+)
+GROUP BY touchpoint
+ORDER BY min(position), touchpoint

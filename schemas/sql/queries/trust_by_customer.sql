@@ -1,0 +1,21 @@
+-- Trust by customer
+-- Glory against pain of each customer who had either, the lowest balance first: glories minus pains,
+-- each pain weighing as many glories as the current catalog says (12, if it says nothing). Retracted
+-- moments do not count, resolved pains do.
+--
+-- param since DateTime64(6, 'UTC') = 1970-01-01: moments that occurred at or after this
+-- param until DateTime64(6, 'UTC') = 2100-01-01: moments that occurred before this
+-- param segment String = : only customers of this segment, the latest delivered before `until`; all where empty
+--
+-- column customer_key text: customer
+-- column segment text: segment: the latest delivered before `until`, or empty
+-- column balance number: glories minus the weighed pains
+-- column glories count: moments of glory
+-- column pains count: moments of pain, resolved ones included
+-- column open_pains count: those that nothing mended yet
+-- column ratio number: glories by the weighed pains; none without a pain
+SELECT customer_key, segment, balance, glories, pains, open_pains, ratio
+FROM trust_between(since = {since:DateTime64(6, 'UTC')}, until = {until:DateTime64(6, 'UTC')})
+WHERE glories + pains > 0
+    AND ({segment:String} = '' OR segment = {segment:String})
+ORDER BY balance, open_pains DESC, customer_key
