@@ -108,6 +108,36 @@ def test_on_a_cluster_every_table_is_replicated_or_distributed() -> None:
     }
 
 
+def test_on_a_cluster_the_tables_of_moments_are_sharded_by_customer() -> None:
+    (moments,) = (item for item in shipped() if item.name == "0008_moments.sql")
+    statements = [statement.sql for statement in render(moments, "shop", "main")]
+    for table in ("moment_records", "promise_records"):
+        (local,) = (sql for sql in statements if f"EXISTS `shop`.{table}_local " in sql)
+        assert "ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/" in local
+        (everywhere,) = (sql for sql in statements if f"EXISTS `shop`.{table} " in sql)
+        assert f"{table}_local, cityHash64(customer_key))" in everywhere
+    (progress,) = (sql for sql in statements if "EXISTS `shop`.detection_progress " in sql)
+    assert "ReplicatedReplacingMergeTree('/clickhouse/tables/all/" in progress
+
+
+def test_a_table_that_holds_rows_is_altered_before_the_one_that_is_distributed() -> None:
+    (clocks,) = (item for item in shipped() if item.number == 7)
+    altered = re.compile(r"ALTER TABLE `shop`\.(\w+) (ON CLUSTER 'main')?\s+(\w+)")
+
+    def alterations(cluster: str | None) -> list[tuple[str, ...]]:
+        found = [altered.match(item.sql) for item in render(clocks, "shop", cluster)]
+        return [match.group(1, 3) for match in found if match]
+
+    here, there = "interaction_records_local", "interaction_records"
+    assert alterations("main") == [
+        (here, "ADD"),
+        (here, "MODIFY"),
+        (there, "ADD"),
+        (there, "MODIFY"),
+    ]
+    assert alterations(None) == [(there, "ADD"), (there, "MODIFY")]
+
+
 def test_statements_end_at_semicolons_that_are_not_quoted() -> None:
     template = (
         "-- a; comment\nSELECT 'a;''b\\';', `c;d`, \"e;f\"; -- last; one\nSELECT 1 - 2 / 3;\n"
