@@ -56,7 +56,6 @@ def record(offset: int = 0, **changes: Any) -> Record:
         "claimed_at": None,
         "sent_at": None,
         "promise_due_at": None,
-        "claimed_at": None,
         "case_ids": {},
         "rating_score": None,
         "sentiment": None,
