@@ -154,7 +154,9 @@ class Detector:
             cell = self._cells.get(change.key)
             if cell is not None:
                 status = "withdrawn" if change.withdrawn else ""
-                said = Said(change.what, change.revision, change.detected_at, status)
+                said = Said(
+                    change.what, change.revision, change.detected_at, status, self.watermark
+                )
                 cell.tell(name, said)
 
     # --- events ---------------------------------------------------------------------------------
@@ -312,7 +314,10 @@ class Detector:
             entries = played(entries, self._facts, customer)
         if group.of_moments:
             entries = merged(entries, self._lives.of(customer), group, self._rules.over)
-        return group.evaluate(entries, self.watermark) if entries else Outcome(keep=BEGINNING)
+        outcome = group.evaluate(entries, self.watermark) if entries else Outcome(keep=BEGINNING)
+        if group.of_moments:
+            outcome.keep += self._rules.below
+        return outcome
 
     def _strikes(self, customer: str) -> Outcome:
         outcome = Outcome(keep=BEGINNING)
@@ -343,11 +348,7 @@ class Detector:
         said = cell.said.get(name)
         if isinstance(what, Found) and place is not None:
             self._live(key, place, cause, what)
-        if (
-            said is not None
-            and not said.status
-            and (_equal(said.what, what) or self._ahead(said.what))
-        ):
+        if said is not None and not said.status and (_equal(said.what, what) or self._ahead(said)):
             self._unsaid.pop((key, name), None)
             return
         revision = 1 if said is None else said.revision + 1
@@ -359,7 +360,7 @@ class Detector:
         self._unsaid.pop((key, name), None)
         if said.status or self._settled(key, place, said.what, cell.floor):
             return
-        if self._ahead(said.what):
+        if self._ahead(said):
             return
         if place is not None:
             self._live(key, place, cause, None)
@@ -376,14 +377,9 @@ class Detector:
         watched = 0 if place is None else self._rules.watched(key[1], place)
         return what.occurred_at + watched < floor
 
-    def _ahead(self, what: Found | Promised) -> bool:
-        """Whether it was said with a later watermark than the present one, after a restart."""
-        if isinstance(what, Promised):
-            return what.status in ("broken", "kept_late") and self.watermark <= what.due_at
-        by_time = what.closed_at is not None and not what.closed_by
-        if by_time and what.closed_at is not None and self.watermark <= what.closed_at:
-            return True
-        return what.due_at == what.occurred_at and self.watermark <= what.occurred_at
+    def _ahead(self, said: Said) -> bool:
+        """Whether it was said with a later watermark than the present one, before a restart."""
+        return said.watermark > self.watermark
 
     def _live(self, key: Key, place: int, cause: str, what: Found | None) -> None:
         """Tell the rules that look at moments what became of one."""

@@ -25,6 +25,7 @@ class Rules:
         over: Ids of the rules in them: none of them looks at moments of another.
         memory: How long after it occurred, or was resolved, a moment can matter to those groups
             and to strikes, microseconds.
+        below: How long after it occurred a moment that they look at can change, microseconds.
     """
 
     def __init__(self, loaded: LoadedCatalog) -> None:
@@ -51,11 +52,19 @@ class Rules:
             self._minds(rule, place in over) for place, rule in enumerate(catalog.rules)
         ]
         self.over = frozenset(catalog.rules[place].id for place in over)
+        # a pain that turns out to be none changes what was found over it
+        below = [
+            asked.watched
+            for group in self.groups
+            for place, asked in group.asked.items()
+            if self._minded[place]
+        ]
+        self.below = max(below, default=0)
         self._window = 0
-        self.memory = max((group.span + group.watched for group in self.of_moments), default=0)
         if self.strikes is not None:
             self._window = self.strikes.window // timedelta(microseconds=1)
-            self.memory = max(self.memory, 2 * self._window)
+        spans = [group.span + group.watched for group in self.of_moments]
+        self.memory = max([2 * self._window, *spans]) + self.below
 
     @property
     def reach(self) -> int:
@@ -69,8 +78,9 @@ class Rules:
     def watched(self, group: int, place: int) -> int:
         """Return how long after it occurred a moment can change, microseconds."""
         if place == STRIKES_PLACE:
-            return self._window
-        return self.groups[group].asked[place].watched
+            return self._window + self.below
+        above = self.groups[group]
+        return above.asked[place].watched + (self.below if above.of_moments else 0)
 
     def kind(self, place: int) -> str:
         """Return whether a rule finds pain or glory."""
