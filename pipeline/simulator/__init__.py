@@ -9,7 +9,7 @@
 """
 
 from pipeline.simulator.book import Book, MomentTruth, NearMiss
-from pipeline.simulator.stream import START, Plan, Produced, Truth, moments_of, simulate
+from pipeline.simulator.stream import START, Plan, Produced, Truth, moments_of, simulate, start_for
 
 __all__ = [
     "START",
@@ -21,4 +21,5 @@ __all__ = [
     "Truth",
     "moments_of",
     "simulate",
+    "start_for",
 ]

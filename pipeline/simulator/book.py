@@ -8,7 +8,8 @@ detection, so it is what the detection can be checked against.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -89,6 +90,10 @@ class Book:
         """The watermark of the truth: the first instant after the last day."""
         return self._clock.utc(self._clock.end)
 
+    def customers(self) -> list[str]:
+        """Return the customers to whom something happened that can matter."""
+        return list(self._notes)
+
     def note(self, customer: str, at: int, event_id: str, step: Step) -> None:
         """Note what happens, in the order of (time, event id)."""
         if step.action not in _PASSING:
@@ -96,15 +101,22 @@ class Book:
         for mark in step.marks:
             self._marks.setdefault(customer, []).append((event_id, mark))
 
-    def moments(self) -> Iterator[MomentTruth]:
-        """Yield every moment of truth that there is, customer by customer, in order."""
+    def moments(self, until: Callable[[str], int] | None = None) -> Iterator[MomentTruth]:
+        """Yield every moment of truth that there is, customer by customer, in order.
+
+        Args:
+            until: Watermark of a customer, milliseconds since 1970, if not the end.
+        """
+        clock = copy(self._clock)
         for customer, notes in self._notes.items():
             planted = {
                 (mark.rule, event_id)
                 for event_id, mark in self._marks.get(customer, ())
                 if mark.why is None
             }
-            for found in truth.moments(notes, self._clock):
+            if until is not None:
+                clock.end = until(customer)
+            for found in truth.moments(notes, clock):
                 yield self._written(customer, found, (found.rule, found.cause) in planted)
 
     def near_misses(self) -> Iterator[NearMiss]:

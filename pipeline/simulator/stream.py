@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from heapq import heappop, heappush
 
 import orjson
@@ -124,6 +124,14 @@ class Produced:
     value: bytes
     truth: Truth
     arrived_at: int
+
+
+def start_for(days: int, today: date) -> date:
+    """Return the first day of a simulation that names none: ``START``, or so early that it is over.
+
+    What claims to be of the future is taken as of now, and nothing of it would fit the truth.
+    """
+    return min(START, today - timedelta(days=days + 1))
 
 
 def simulate(plan: Plan, book: Book | None = None) -> Iterator[Produced]:

@@ -17,11 +17,11 @@ from jobs.simulate import simulate as command
 from pipeline import catalog
 from pipeline.classify import Classifier
 from pipeline.simulator import Book, MomentTruth, Plan, moments_of, simulate
+from pipeline.simulator.findings import Finding, comparable, expected, instant
 from pipeline.simulator.hours import HOUR, Clock
 from schemas.rules import STRIKES
 from tests.moment_found import Seen
 from tests.moment_oracle import find
-from tests.simulated_moments import Finding, comparable, expected, instant
 
 #: Truth of a small run. It changes only with the simulator and with what the rules mean.
 GOLDEN = "bc6552ab101bbdcf4bcde7eba60fa753c75fe4b4f6124611ac23855bd39f08a2"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from pipeline.simulator import Book
+from pipeline.simulator.book import Book
 from schemas.moment import moment_id
 from schemas.rules import STRIKES
 
@@ -27,8 +27,13 @@ class Finding:
     closed_by: str
 
 
-def expected(book: Book) -> set[Finding]:
-    """Return the moments of truth that a simulation noted."""
+def expected(book: Book, until: Callable[[str], int] | None = None) -> set[Finding]:
+    """Return the moments of truth that a simulation noted.
+
+    Args:
+        book: Its notes.
+        until: Watermark of a customer, milliseconds since 1970, if not the end.
+    """
     return {
         Finding(
             moment.rule,
@@ -41,7 +46,7 @@ def expected(book: Book) -> set[Finding]:
             None if moment.closed_at is None else instant(moment.closed_at),
             moment.closed_by,
         )
-        for moment in book.moments()
+        for moment in book.moments(until)
     }
 
 
