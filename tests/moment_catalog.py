@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from pipeline import catalog
+from pipeline.toml_model import read_model
 from schemas.catalog import Catalog
 
 #: Channels that every touchpoint can happen on.
@@ -370,4 +370,4 @@ def read(text: str) -> Catalog:
     Rules need no name, text and source.
     """
     whole = BASE + text.replace("[[rules]]\n", f"[[rules]]\n{_SAID}")
-    return catalog.parse("made_up.toml", whole, Catalog)[0]
+    return read_model("made_up.toml", whole, Catalog)[0]
