@@ -144,38 +144,39 @@ class Detection:
         following: Mapping[Source, int],
         known: Iterable[Source],
     ) -> None:
-        before = {source: following[source] for source in known}
         begun = {n: d.watermark for n, d in detectors.items() if d.watermark > BEGINNING}
-        if not begun or not before:
-            return
-        earliest = min(begun.values())
         found = {number: Recalled() for number in detectors}
-        since = _since(earliest - self.rules.reach)
-        for row in self._rows(before, since, self.rules.matcher.touchpoints()):
-            sighting = self.rules.matcher.stored(row)
-            if sighting is not None:
-                found[row["partition"]].sightings.append(sighting)
         facts: dict[int, list[Sighting]] = {number: [] for number in detectors}
-        if self.rules.matcher.fact_touchpoints:
-            for row in self._rows(before, _EPOCH, sorted(self.rules.matcher.fact_touchpoints)):
-                sighting = self.rules.matcher.stored(row)
-                if sighting is not None:
-                    facts[row["partition"]].append(sighting)
+        matcher = self.rules.matcher
+        earliest = min(begun.values(), default=0)
+        before = {source: following[source] for source in known}
+        if before:
+            since = _since(earliest - self.rules.reach)
+            for row in self._rows(before, since, matcher.touchpoints()):
+                if (sighting := matcher.stored(row)) is not None:
+                    found[row["partition"]].sightings.append(sighting)
+            if matcher.fact_touchpoints:
+                for row in self._rows(before, _EPOCH, sorted(matcher.fact_touchpoints)):
+                    if (sighting := matcher.stored(row)) is not None:
+                        facts[row["partition"]].append(sighting)
+        # where there is no progress yet, something may have been said all the same
         since = _since(earliest - max(self.rules.reach, self.rules.memory))
-        moments = self._ledger.moments(sorted(begun), since).values()
-        promises = self._ledger.promises(sorted(begun), since).values()
-        for number in begun:
-            said = self._statements.said(
+        moments = list(self._ledger.moments(sorted(begun), since).values())
+        promises = list(self._ledger.promises(sorted(begun), since).values())
+        fresh = sorted(set(detectors) - set(begun))
+        moments += self._ledger.moments(fresh, _EPOCH).values()
+        promises += self._ledger.promises(fresh, _EPOCH).values()
+        for number, detector in detectors.items():
+            found[number].said = self._statements.said(
                 [row for row in moments if row.partition == number],
                 [row for row in promises if row.partition == number],
             )
-            found[number].said = said
-            detectors[number].restore(found[number], facts[number])
+            detector.restore(found[number], facts[number])
         log.info(
             "took up %d events and %d moments of %d partitions, %d open subjects",
             sum(len(item.sightings) for item in found.values()),
             len(moments),
-            len(begun),
+            len(detectors),
             sum(map(len, detectors.values())),
         )
 

@@ -192,9 +192,15 @@ class Detector:
 
     def _retell(self, said: Mapping[Key, Mapping[Name, Said]], floors: Mapping[str, int]) -> None:
         for key, statements in said.items():
-            cell = self._cells.get(key)
-            if cell is None and key[1] in self._above:
-                cell = self._cells[key] = Cell(floors.get(key[0], self.watermark))
+            cell, floor = self._cells.get(key), floors.get(key[0], self.watermark)
+            if cell is None and (
+                key[1] in self._above  # or its events are yet to come again
+                or any(
+                    not self._settled(key, place, statement.what, floor)
+                    for (place, _), statement in statements.items()
+                )
+            ):
+                cell = self._cells[key] = Cell(floor)
             if cell is not None:
                 cell.said.update(statements)
                 self._dirty[key] = None
