@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, TypeVar, cast
 
 import faust
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerClosed
 
 from pipeline import topics
 from pipeline.batch import Batch, Steps
@@ -241,7 +241,7 @@ def _cause(error: BaseException) -> BaseException:
 
 def _explained(error: BaseException, topic: str) -> Exception:
     cause = _cause(error)
-    if isinstance(cause, KafkaError) and cause.retriable:
+    if isinstance(cause, ProducerClosed) or (isinstance(cause, KafkaError) and cause.retriable):
         return RetryableError(f"{topic} did not take a record: {cause!r}")
     return FatalError(f"{topic} does not take a record: {cause!r}")
 

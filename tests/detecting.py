@@ -11,8 +11,8 @@ import orjson
 from pipeline.catalog import LoadedCatalog
 from pipeline.classify import Classifier
 from pipeline.decode import decode, known_channels
-from pipeline.moments.cells import Key, Said
-from pipeline.moments.detector import Change, Detector, Name, Recalled
+from pipeline.moments.cells import Key, Name, Said
+from pipeline.moments.detector import Change, Detector, Recalled
 from pipeline.moments.hours import microseconds
 from pipeline.moments.matching import Sighting
 from pipeline.moments.notes import Found, Promised

@@ -17,6 +17,10 @@ BEGINNING = -(1 << 62)
 MANY = 32
 
 
+#: What names something said within a cell: rule (None for a promise) and causing event.
+Name = tuple[int | None, str]
+
+
 class Said(NamedTuple):
     """What was last said of a moment or a promise.
 
@@ -31,6 +35,10 @@ class Said(NamedTuple):
     revision: int
     detected_at: datetime
     status: str = ""
+
+
+#: Shared by the many cells of which nothing was said; never written to.
+_NOTHING: dict[Name, Said] = {}
 
 
 class Cell:
@@ -51,13 +59,19 @@ class Cell:
 
     def __init__(self, floor: int) -> None:
         self.entries: list[Entry] = []
-        self.said: dict[tuple[int | None, str], Said] = {}
+        self.said = _NOTHING
         self.floor = floor
         self.live = False
         self.pending = False
         self.scheduled: int | None = None
         self.wake = BEGINNING
         self.keep = BEGINNING
+
+    def tell(self, name: Name, said: Said) -> None:
+        """Note what was said of something."""
+        if self.said is _NOTHING:
+            self.said = {}
+        self.said[name] = said
 
     def add(self, entry: Entry) -> bool:
         """Add an event where it belongs; return False where it is there already."""

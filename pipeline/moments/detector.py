@@ -14,7 +14,7 @@ from datetime import datetime
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from pipeline.moments.cells import BEGINNING, MANY, Cell, Key, Said
+from pipeline.moments.cells import BEGINNING, MANY, Cell, Key, Name, Said
 from pipeline.moments.groups import Outcome
 from pipeline.moments.lives import Lives, entries_of
 from pipeline.moments.matching import Sighting
@@ -23,9 +23,6 @@ from pipeline.moments.rules import STRIKES_PLACE, Rules
 from pipeline.moments.states import Facts, played
 from pipeline.moments.strikes import Pain, strikes
 from schemas.moment import moment_id
-
-#: What names something said within a cell: rule (None for a promise) and causing event.
-Name = tuple[int | None, str]
 
 
 class Change(NamedTuple):
@@ -165,7 +162,8 @@ class Detector:
             cell = self._cells.get(change.key)
             if cell is not None:
                 status = "withdrawn" if change.withdrawn else ""
-                cell.said[name] = Said(change.what, change.revision, change.detected_at, status)
+                said = Said(change.what, change.revision, change.detected_at, status)
+                cell.tell(name, said)
 
     # --- events ---------------------------------------------------------------------------------
 
@@ -204,7 +202,8 @@ class Detector:
             ):
                 cell = self._cells[key] = Cell(floor)
             if cell is not None:
-                cell.said.update(statements)
+                for name, statement in statements.items():
+                    cell.tell(name, statement)
                 self._dirty[key] = None
             for (place, cause), statement in statements.items():
                 if place is not None and isinstance(statement.what, Found):

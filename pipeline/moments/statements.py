@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from pipeline.moments.cells import Key, Said
-from pipeline.moments.detector import Change, Name
+from pipeline.moments.cells import Key, Name, Said
+from pipeline.moments.detector import Change
 from pipeline.moments.hours import instant, microseconds
 from pipeline.moments.notes import Found, Note, Promised
 from pipeline.moments.rules import STRIKES_PLACE, Rules

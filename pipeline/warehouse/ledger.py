@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from itertools import groupby, pairwise
-from operator import itemgetter
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -100,6 +99,14 @@ WHERE (occurred_at >= {since:DateTime64(6)} OR promise_due_at >= {since:DateTime
 """
 #: Where a row stands, which decides between duplicates; read with every block.
 _PLACE = ("customer_key", "event_id", "topic", "topic_id", "partition", "offset", "ingested_at")
+
+#: What is quicker to read in another type; a named tuple would come as a dictionary. Without names
+#: of their own, which the conditions would take for the columns.
+_AS = {
+    "topic_id": "toLowCardinality(toString(topic_id))",
+    "ingested_at": "toUnixTimestamp64Milli(ingested_at)",
+    "stage_after": "CAST(stage_after, 'Array(Tuple(String, UInt8, String))')",
+}
 
 _Row = TypeVar("_Row", MomentRow, PromiseRow)
 _TABLES: dict[type, str] = {MomentRow: "moment_records", PromiseRow: "promise_records"}
@@ -189,7 +196,8 @@ class Ledger:
         """Yield the stored interactions that detection has seen, in blocks.
 
         All of a customer's are in one block, in no order. Each event comes once: of duplicates the
-        one that stands first in Kafka, as in the view ``interactions``, but of those asked for.
+        one that stands first in Kafka, as in the view ``interactions``, but of those asked for. A
+        record that workers with different catalogs stored may come as either of them saw it.
 
         Args:
             next_offsets: For each partition of each topic the offset before which to read; others
@@ -228,30 +236,30 @@ class Ledger:
         self, selected: str, asked: Mapping[str, Any], columns: Sequence[str]
     ) -> list[Interaction]:
         """Return every event of a block once."""
-        first: dict[tuple[str, str], tuple[Any, ...]] = {}
-        for row in self._block(selected, asked):
-            known = first.setdefault(row[:2], row)
-            if known is not row and _place(row) < _place(known):
-                first[row[:2]] = row
-        read = _read(columns)
-        places = [read.index(name) for name in columns]
-        pick = itemgetter(*places) if len(places) > 1 else lambda row: (row[places[0]],)
-        return [dict(zip(columns, pick(row), strict=True)) for row in first.values()]
+        values = self._columns(selected, asked)
+        if not values:
+            return []
+        found = dict(zip(_read(columns), values, strict=True))
+        repeats = _repeats(found)
+        rows = zip(*(found[name] for name in columns), strict=True)
+        return [
+            dict(zip(columns, row, strict=True)) for at, row in enumerate(rows) if at not in repeats
+        ]
 
     def _revisions(self, kind: type[_Row], asked: Mapping[str, Any]) -> Iterator[_Row]:
         """Yield all revisions of what has any that is recent."""
         selected = f"SELECT {', '.join(kind._fields)} {_RECENT} AND {_IN_RANGE}"
         for first, end in self._ranges(_RECENT, asked):
-            for row in self._block(selected, {**asked, "first": first, "end": end}):
-                yield kind._make(row)
+            rows = zip(*self._columns(selected, {**asked, "first": first, "end": end}), strict=True)
+            yield from map(kind._make, rows)
 
     def _of(self, kind: type[_Row], customer_keys: Collection[str]) -> Iterator[_Row]:
         """Yield all revisions of some customers."""
         keys, selected = list(customer_keys), f"SELECT {', '.join(kind._fields)} {_OF}"
         for start in range(0, len(keys), _MAX_CUSTOMERS):
             some = keys[start : start + _MAX_CUSTOMERS]
-            for row in self._block(selected, {"table": _TABLES[kind], "customers": some}):
-                yield kind._make(row)
+            columns = self._columns(selected, {"table": _TABLES[kind], "customers": some})
+            yield from map(kind._make, zip(*columns, strict=True))
 
     def _ranges(self, source: str, asked: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Return ranges of customer keys of about a block of rows each; an empty end is open."""
@@ -265,10 +273,10 @@ class Ledger:
         bounds = sorted({keys[len(keys) * number // parts] for number in range(1, parts)})
         return list(pairwise(["", *bounds, ""]))
 
-    def _block(self, selected: str, asked: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
+    def _columns(self, selected: str, asked: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
         with explained():
             found = self._client.query(selected, parameters=dict(asked), column_oriented=True)
-            return zip(*found.result_columns, strict=True)
+            return found.result_columns  # none where there are no rows
 
     def _insert(self, table: str, rows: Sequence[tuple[Any, ...]], names: Sequence[str]) -> None:
         with explained():
@@ -334,24 +342,28 @@ def selected_columns(columns: Sequence[str]) -> str:
     unknown = set(columns) - set(INTERACTION_COLUMNS)
     if unknown:
         raise ValueError(f"not columns of an interaction: {sorted(unknown)}")
-    # a named tuple would come as a dictionary
-    pairs = "CAST(stage_after, 'Array(Tuple(String, UInt8, String))') AS stage_after"
-    read = (pairs if name == "stage_after" else name for name in _read(columns))
-    return "SELECT " + ", ".join(read)
+    return "SELECT " + ", ".join(_AS.get(name, name) for name in _read(columns))
 
 
-def _place(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return what orders duplicates as ClickHouse does: UUIDs by their second half first."""
-    _, _, topic, topic_id, partition, offset, ingested_at = row[: len(_PLACE)]
-    half = 1 << 64
-    return (
-        topic,
-        topic_id.int % half,
-        topic_id.int // half,
-        partition,
-        offset,
-        -ingested_at.timestamp(),
-    )
+def _repeats(found: Mapping[str, Sequence[Any]]) -> set[int]:
+    """Return the rows whose event another row shows, the one that stands first in Kafka."""
+    keys = list(zip(found["customer_key"], found["event_id"], strict=True))
+    if len(set(keys)) == len(keys):
+        return set()
+
+    def place(row: int) -> tuple[Any, ...]:
+        topic, topic_id, *rest, ingested_at = (found[name][row] for name in _PLACE[2:])
+        halves = divmod(UUID(topic_id).int, 1 << 64)  # ClickHouse orders by the second one first
+        return topic, halves[1], halves[0], *rest, -ingested_at
+
+    first: dict[tuple[str, str], int] = {}
+    repeats: set[int] = set()
+    for row, key in enumerate(keys):
+        known = first.setdefault(key, row)
+        if known != row:
+            first[key], other = sorted((known, row), key=place)
+            repeats.add(other)
+    return repeats
 
 
 def _blocks(rows: Sequence[_Row], kept_at: Callable[[_Row], datetime]) -> Iterator[list[_Row]]:

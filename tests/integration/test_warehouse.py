@@ -13,10 +13,13 @@ from clickhouse_connect.driver.client import Client
 
 from pipeline.rows import COLUMNS
 from pipeline.warehouse.catalog_tables import publish
+from pipeline.warehouse.ledger import Ledger
+from pipeline.warehouse.ledger_rows import MomentRow, PromiseRow
 from pipeline.warehouse.migrate import migrate
 from pipeline.warehouse.queries import run
 from pipeline.warehouse.query_files import named_queries
 from tests.integration import warehouse_oracle as oracle
+from tests.integration.moment_oracle import counted, grouped, standing
 from tests.integration.warehouse_catalog import (
     CATALOG,
     CATALOG_CHANNELS,
@@ -26,6 +29,7 @@ from tests.integration.warehouse_catalog import (
     WEIGHTS,
 )
 from tests.integration.warehouse_engine import engine
+from tests.integration.warehouse_moments import fill, moments, promises
 from tests.integration.warehouse_records import TOPIC_IDS, Record, insert, records
 
 pytestmark = pytest.mark.integration
@@ -57,6 +61,15 @@ class Filled:
     client: Client
     records: list[Record]
     events: list[Record]
+    moments: list[MomentRow]
+    promises: list[PromiseRow]
+
+    @property
+    def felt(self) -> dict[tuple[str, str], tuple[int, int]]:
+        """Pains and glories by the event that caused them."""
+        caused = grouped(standing(self.moments), lambda row: (row.customer_key, row.cause))
+        numbers = {key: counted(rows) for key, rows in caused.items()}
+        return {key: (found["pains"], found["glories"]) for key, found in numbers.items()}
 
 
 @pytest.fixture(scope="module", params=[1, 2, 3])
@@ -64,7 +77,10 @@ def filled(request: pytest.FixtureRequest, make: Make) -> Filled:
     made = records(request.param)
     client = make()
     insert(client, made, 7)
-    return Filled(client, made, oracle.events(made))
+    events = oracle.events(made)
+    found, given = moments(request.param, events), promises(request.param, events)
+    fill(Ledger(client), found, given, 40)
+    return Filled(client, made, events, found, given)
 
 
 def view(client: Client, sql: str) -> list[Record]:
@@ -151,7 +167,7 @@ def test_transitions(filled: Filled, since: datetime, until: datetime, gap_days:
     gap = timedelta(days=gap_days) if gap_days else GAP
     found = run(filled.client, "transitions", texts(since, until, gap_days=gap_days)).rows
     assert found
-    assert found == approximately(oracle.transitions(filled.events, gap, since, until))
+    assert found == approximately(oracle.transitions(filled.events, gap, since, until, filled.felt))
 
 
 @pytest.mark.parametrize("since, until", [EVER, SOME])
@@ -182,9 +198,11 @@ def test_a_limit_leaves_top_paths_adding_up(filled: Filled) -> None:
 @pytest.mark.parametrize("since, until", [EVER, SOME])
 def test_touchpoint_map(filled: Filled, since: datetime, until: datetime) -> None:
     found = run(filled.client, "touchpoint_map", texts(since, until)).rows
-    expected = oracle.touchpoint_map(filled.events, since, until, (SEGMENTS, STAGES, OWNERS))
+    known = (SEGMENTS, STAGES, OWNERS)
+    expected = oracle.touchpoint_map(filled.events, since, until, known, filled.felt)
     assert found == expected
-    assert ("nobody_yet", "trial", 0, 0, 0, []) in found
+    assert ("nobody_yet", "trial", 0, 0, 0, [], 0, 0) in found
+    assert all(sum(column) > 0 for column in list(zip(*found, strict=True))[6:])
     inside = [event for event in filled.events if since <= event["occurred_at"] < until]
     assert sum(row[2] for row in found) == len(inside) > 0
 
@@ -238,7 +256,14 @@ def test_timeline(filled: Filled, since: datetime, until: datetime, gap_days: in
             if since <= step["occurred_at"] < until:
                 where = [step[name] for name in ("touchpoint", "channel", "stage")]
                 what = [step[name] for name in ("action", "direction", "need", "event_id")]
-                expected.append((step["occurred_at"], seconds, *where, number, *what))
+                caused = sorted(
+                    (row.occurred_at, row.rule, row.kind, row.status)
+                    for row in standing(filled.moments)
+                    if (row.customer_key, row.cause) == (customer, step["event_id"])
+                    and row.status != "retracted"
+                )
+                texts_of = [f"{kind} {rule} ({status})" for _, rule, kind, status in caused]
+                expected.append((step["occurred_at"], seconds, *where, number, *what, texts_of))
     asked = texts(since, until, customer=customer, gap_days=gap_days)
     found = run(filled.client, "timeline", asked).rows
     assert found == expected
@@ -300,6 +325,8 @@ def everything(client: Client) -> list[Any]:
     asked = [
         client.query("SELECT * FROM interactions ORDER BY ALL").result_rows,
         client.query("SELECT * FROM journeys ORDER BY ALL").result_rows,
+        client.query("SELECT * FROM moments ORDER BY ALL").result_rows,
+        client.query("SELECT * FROM promises ORDER BY ALL").result_rows,
     ]
     return asked + [run(client, name).rows for name in named_queries() if name != "timeline"]
 
@@ -311,8 +338,13 @@ def test_order_batches_and_merges_change_nothing(filled: Filled, make: Make) -> 
     random.Random(99).shuffle(shuffled)
     insert(other, shuffled, 61)
     insert(other, shuffled[:50], 50)  # and some of it once more
+    found, given = list(filled.moments), list(filled.promises)
+    random.Random(98).shuffle(found)
+    random.Random(97).shuffle(given)
+    fill(Ledger(other), found + found[:20], given + given[:20], 61)
     assert everything(other) == first
-    other.command("OPTIMIZE TABLE interaction_records FINAL")
+    for table in ("interaction_records", "moment_records", "promise_records"):
+        other.command(f"OPTIMIZE TABLE {table} FINAL")
     assert everything(other) == first
     kept = other.query("SELECT count() FROM interaction_records").result_rows[0][0]
     assert kept == len(oracle.stored(filled.records))  # merges never lose a record

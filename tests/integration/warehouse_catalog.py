@@ -14,6 +14,17 @@ OWNERS = {
     "complaint": "Service",
     "never_used": "Nobody",
 }
+#: Rules as (id, kind, severity); the last of the catalog's own finds nothing.
+RULES = [
+    ("long_queue", "pain", "high"),
+    ("thanked", "glory", "low"),
+    ("silent", "pain", "medium"),
+    ("three_strikes", "pain", "critical"),
+]
+RULE_OWNERS = ["Service", "", "Marketing", "Customer care"]
+PROMISES = ["answer", "delivery", "refund"]
+GLORIES_PER_PAIN = 2.5
+STRIKES = (2, 40)  # threshold, window in days
 CATALOG_CHANNELS = ["store", "web", "email", "phone", "kiosk"]
 CATALOG = Catalog.model_validate(
     {
@@ -43,5 +54,31 @@ CATALOG = Catalog.model_validate(
             }
             for name, owner in OWNERS.items()
         ],
+        "rules": [
+            {
+                "id": rule,
+                "name": rule,
+                "type": "single",
+                "kind": kind,
+                "severity": severity,
+                "text": "{customer} waits",
+                "source": "a test",
+                "when": {"touchpoint": "faq"},
+                **({"owner": owner} if owner else {}),
+            }
+            for (rule, kind, severity), owner in zip(RULES[:-1], RULE_OWNERS, strict=False)
+        ],
+        "promises": [
+            {
+                "id": name,
+                "name": name,
+                "made": {"touchpoint": "faq"},
+                "kept": {"direction": "outbound"},
+                **({"term": "48h"} if name == "answer" else {}),
+            }
+            for name in PROMISES
+        ],
+        "strikes": {"threshold": STRIKES[0], "window": f"{STRIKES[1]}d"},
+        "trust": {"glories_per_pain": GLORIES_PER_PAIN},
     }
 )

@@ -6,7 +6,7 @@ Written from the definitions, not from the SQL: one record is a dictionary by co
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from hashlib import md5
 from statistics import median
@@ -125,17 +125,29 @@ def p90(values: list[float]) -> float:
     return ordered[low] + (ordered[high] - ordered[low]) * (exact - low)
 
 
+#: How many pains and glories an event caused, by customer and event id.
+Felt = Mapping[tuple[str, str], tuple[int, int]]
+
+
+def feelings(found: Iterable[Record], felt: Felt) -> tuple[int, int]:
+    """Pains and glories that events caused."""
+    pairs = [felt.get((event["customer_key"], event["event_id"]), (0, 0)) for event in found]
+    return sum(pains for pains, _ in pairs), sum(glories for _, glories in pairs)
+
+
 def transitions(
-    found: Iterable[Record], gap: timedelta, since: datetime, until: datetime
+    found: Iterable[Record], gap: timedelta, since: datetime, until: datetime, felt: Felt
 ) -> list[tuple[Any, ...]]:
-    """The directly-follows pairs within journeys."""
+    """The directly-follows pairs within journeys, with the moments of the step arrived at."""
     pairs = defaultdict(list)
     for customer, steps in histories(found).items():
         for part in cut(steps, gap):
             for before, step in zip(part, part[1:], strict=False):
                 if since <= step["occurred_at"] < until:
                     seconds = (step["occurred_at"] - before["occurred_at"]).total_seconds()
-                    pairs[before["touchpoint"], step["touchpoint"]].append((customer, seconds))
+                    pairs[before["touchpoint"], step["touchpoint"]].append(
+                        (customer, seconds, step)
+                    )
     leaving = Counter({pair[0]: 0 for pair in pairs})
     for (start, _), seen in pairs.items():
         leaving[start] += len(seen)
@@ -144,10 +156,11 @@ def transitions(
             start,
             end,
             len(seen),
-            len({customer for customer, _ in seen}),
+            len({customer for customer, _, _ in seen}),
             len(seen) / leaving[start],
-            median(seconds for _, seconds in seen),
-            p90([seconds for _, seconds in seen]),
+            median(seconds for _, seconds, _ in seen),
+            p90([seconds for _, seconds, _ in seen]),
+            *feelings((step for _, _, step in seen), felt),
         )
         for (start, end), seen in sorted(pairs.items(), key=lambda item: (-len(item[1]), item[0]))
     ]
@@ -193,6 +206,7 @@ def touchpoint_map(
     since: datetime,
     until: datetime,
     known: tuple[list[str], list[str], dict[str, str]],
+    felt: Felt,
 ) -> list[tuple[Any, ...]]:
     """Segment by stage; ``known`` are the catalog's segments, stages and owners."""
     segments, stages, owners = known
@@ -215,6 +229,7 @@ def touchpoint_map(
             len({event["customer_key"] for event in cells[row, column]}),
             len({event["touchpoint"] for event in cells[row, column]}),
             _owners(cells[row, column], owners),
+            *feelings(cells[row, column], felt),
         )
         for row in rows
         for column in columns

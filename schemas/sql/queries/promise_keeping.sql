@@ -62,4 +62,4 @@ FROM
     ) AS groups
 )
 GROUP BY promise, segment
-ORDER BY min(place), promise, min(position), segment
+ORDER BY min(min(place)) OVER (PARTITION BY promise), promise, min(min(position)) OVER (PARTITION BY segment), segment
