@@ -36,7 +36,7 @@ def backtest(
         Path | None,
         typer.Argument(
             metavar="[RULES.toml]",
-            help="A catalog, or a file with only [[rules]], [[promises]], [[calendars]], "
+            help=r"A catalog, or a file with only \[\[rules]], \[\[promises]], \[\[calendars]], "
             r"\[strikes] or \[trust] that is laid over the configured one by id; the configured "
             "catalog when not given.",
         ),
@@ -148,8 +148,8 @@ def _as_json(
             for each, tally in report.rules.items()
         ],
         "promises": [{"promise": each, **vars(tally)} for each, tally in report.promises.items()],
-        "moments": [_difference(each) for each in report.moment_differences],
-        "promises_made": [_difference(each) for each in report.promise_differences],
+        "moment_differences": [_difference(each) for each in report.moment_differences],
+        "promise_differences": [_difference(each) for each in report.promise_differences],
         "applied": apply,
         "written": report.written,
     }
@@ -179,12 +179,12 @@ def _print(trial: Trial, apply: bool, report: Report, keep: int | None) -> None:
         out.print(_tallies("promise", "made", report.promises, None))
     if not report.rules and not report.promises:
         out.print("nothing in it finds moments", style="yellow")
-    for title, tallies, differences in (
-        ("Differences of moments", report.rules, report.moment_differences),
-        ("Differences of promises", report.promises, report.promise_differences),
+    for what, tallies, differences in (
+        ("rule", report.rules, report.moment_differences),
+        ("promise", report.promises, report.promise_differences),
     ):
         if differences:
-            out.print(_examples(title, differences))
+            out.print(_examples(what, differences))
         left = _total(tallies) - len(differences)
         if left and keep:
             err.print(f"and {left:,} more (--limit {keep + left} shows all, so does --json)")
@@ -226,10 +226,10 @@ def _count(value: int) -> Text:
     return Text(f"{value:,}", style="bold") if value else Text("·", style="dim")
 
 
-def _examples(title: str, differences: Sequence[Difference]) -> Table:
-    table = Table(title=title, header_style="bold", box=box.SIMPLE_HEAD, collapse_padding=True)
-    table.add_column("", no_wrap=True)
-    table.add_column("rule", overflow="fold")
+def _examples(what: str, differences: Sequence[Difference]) -> Table:
+    table = Table(header_style="bold", box=box.SIMPLE_HEAD, collapse_padding=True)
+    table.add_column("difference", no_wrap=True)
+    table.add_column(what, overflow="fold")
     table.add_column("at", no_wrap=True)
     table.add_column("customer", overflow="fold")
     table.add_column("what", overflow="fold")

@@ -75,7 +75,8 @@ class OfflineWorker:
 
     def expected(self, loaded: LoadedCatalog, events: Iterable[Seen]) -> Found:
         """Return what the oracle finds with some rules in events that this worker was given."""
-        watermarks = dict(self.client.query(_WATERMARKS).result_rows)
+        rows = self.client.query(_WATERMARKS).result_rows
+        watermarks = {row[0]: row[1] for row in rows}
         apart: dict[int, list[Seen]] = {}
         for each in events:
             apart.setdefault(partition_of(each.event["identifiers"]["customer_id"]), []).append(

@@ -101,7 +101,7 @@ class Past(Ledger):
         self, kind: type[MomentRow | PromiseRow], table: str, span: Span
     ) -> Iterator[tuple[Any, ...]]:
         selected = f"SELECT {', '.join(kind._fields)} {_OF} {_IN_SPAN}"
-        return self._block(selected, {**span._asdict(), "table": table})
+        return zip(*self._columns(selected, {**span._asdict(), "table": table}), strict=True)
 
     def interactions_in(
         self, span: Span, touchpoints: Collection[str], columns: Sequence[str] = COLUMNS

@@ -27,6 +27,26 @@ from tests.offline_worker import OfflineWorker
 pytestmark = pytest.mark.integration
 
 DEFAULT = files("schemas").joinpath("catalogs/default.toml").read_text(encoding="utf-8")
+#: A promise that is no part of the default catalog, and a rule about it.
+SENT = """
+[[promises]]
+id = "sent"
+name = "Sent"
+per = "case"
+case = "order_id"
+made = { touchpoint = "order" }
+kept = { touchpoint = "shipping_confirmation" }
+term = "12h"
+
+[[rules]]
+id = "sent_late"
+name = "Not sent in time"
+type = "absence"
+kind = "pain"
+promise = "sent"
+text = "{subject} should have been sent by {due_at}."
+source = "test"
+"""
 MOMENTS = """
 SELECT moment_id, rule, status, occurred_at, due_at, closed_at, closed_by, evidence FROM moments
 """
@@ -45,12 +65,12 @@ def entry(name: str, **changes: Any) -> str:
 
 
 def changed_rules() -> str:
-    """Return pains found sooner or at other times, a glory found less often, a shorter promise."""
+    """Return pains found sooner or at other times, a glory found less often, a new promise."""
     return (
         entry("long_queue", **{"min = 600": "min = 240"})
         + entry("repeat_purchase", **{'["order", "point_of_sale"]': '["order"]'})
         + entry("cart_abandoned", **{'within = "24h"': 'within = "23h"'})
-        + entry("delivery", **{'term = "5d"': 'term = "40h"'})
+        + SENT
     )
 
 
@@ -174,10 +194,11 @@ def test_changed_terms_make_the_difference_that_the_oracle_makes(
     assert all(wanted.values()), "the simulation should show every sort of difference"
     assert reported(report.moment_differences) == wanted
     assert reported(report.promise_differences) == difference(known_promises, promises)
-    follow = {"delivery_late", "delivery_on_time", "recovered", "three_strikes"}
-    given = {"long_queue", "repeat_purchase", "cart_abandoned"}
+    follow = {"three_strikes"}
+    given = {"long_queue", "repeat_purchase", "cart_abandoned", "sent_late"}
     assert set(report.rules) == given | follow
-    assert set(report.promises) == {"delivery"}
+    assert set(report.promises) == {"sent"}
+    assert report.promises["sent"].new > 0
     for rule, tally in report.rules.items():
         times = [each[3] for each in moments if each[1] == rule]
         assert tally.found == sum(each[1] == rule for each in known_moments)
@@ -216,19 +237,27 @@ def test_applied_it_is_shown_and_applied_again_it_writes_nothing(
 ) -> None:
     trial = rule_file.load(rules)
     before = filled.shown()
-    report = filled.run(rules, apply=True, keep=0)
-    assert report.written > 0
+    first = filled.run(rules, apply=True, keep=0)
+    assert first.written > 0
     assert filled.shown() == as_shown(filled.oracle(trial.loaded))
     written = filled.revisions()
     again = filled.run(rules, apply=True)
     assert (again.written, again.moment_differences, again.promise_differences) == (0, [], [])
     assert filled.revisions() == written
+    # a longer term changes promises, and ends pains that were none
+    longer = rules.with_name("longer.toml")
+    longer.write_text(rules.read_text().replace('term = "12h"', 'term = "48h"'))
+    report = filled.run(longer, apply=True)
+    assert report.promises["sent"].changed > 0
+    assert report.rules["sent_late"].gone > 0
+    assert filled.shown() == as_shown(filled.oracle(rule_file.load(longer).loaded))
     # and back: what was withdrawn is found again, what was found is withdrawn
     back = filled.run(apply=True)
-    assert back.written == report.written
+    assert back.promises["sent"].gone > 0
     assert filled.shown() == before
-    assert filled.run(rules, apply=True).written == report.written
-    assert filled.run(apply=True).written == report.written
+    assert filled.run(rules, apply=True).written == first.written
+    assert filled.shown() == as_shown(filled.oracle(trial.loaded))
+    filled.run(apply=True)
     assert filled.shown() == before
 
 
@@ -274,7 +303,7 @@ def test_the_command_says_it_to_people_and_programs(
     said = json.loads(ran.stdout)
     assert (said["since"], said["until"]) == ("2026-09-03T00:00:00Z", "2026-09-29T12:00:00Z")
     assert (said["applied"], said["written"]) == (False, 0)
-    new = [each for each in said["moments"] if each["difference"] == "new"]
+    new = [each for each in said["moment_differences"] if each["difference"] == "new"]
     counted = {each["rule"]: each for each in said["rules"]}
     assert len(new) == sum(each["new"] for each in said["rules"]) > 0
     assert new[0]["before"] is None
