@@ -369,5 +369,9 @@ def read(text: str) -> Catalog:
 
     Rules need no name, text and source.
     """
-    whole = BASE + text.replace("[[rules]]\n", f"[[rules]]\n{_SAID}")
-    return read_model("made_up.toml", whole, Catalog)[0]
+    return read_model("made_up.toml", written(text), Catalog)[0]
+
+
+def written(text: str) -> str:
+    """Return the same as a whole file."""
+    return BASE + text.replace("[[rules]]\n", f"[[rules]]\n{_SAID}")

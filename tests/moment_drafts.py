@@ -26,6 +26,7 @@ class Draft:
         due_at: When the promise or term was due.
         calm_by: First event at which a rate is over.
         calm_at: When a rate is over by time.
+        calm_seen: Whether a later event already shows that.
     """
 
     cause: Item
@@ -35,6 +36,7 @@ class Draft:
     due_at: datetime | None = None
     calm_by: Item | None = None
     calm_at: datetime | None = None
+    calm_seen: bool = False
 
 
 def drafts(rule: AnyRule, items: list[Item], hours: Hours, watermark: datetime) -> list[Draft]:
@@ -121,13 +123,18 @@ def _rate(rule: Rate, items: list[Item]) -> list[Draft]:
         after = range(place + 1, len(when))
         calm_by = next((when[other] for other in after if not too_many[other]), None)
         # the first from here on that none follows within the time
-        last = next(
-            each
+        last, following = next(
+            (each, following)
             for each, following in zip(when[place:], [*when[place + 1 :], None], strict=True)
             if following is None or following.at - each.at > rule.within
         )
-        draft = _at(item, tuple(windows[place]))
-        found.append(replace(draft, calm_by=calm_by, calm_at=last.at + rule.within))
+        draft = replace(
+            _at(item, tuple(windows[place])),
+            calm_by=calm_by,
+            calm_at=last.at + rule.within,
+            calm_seen=following is not None,
+        )
+        found.append(draft)
     return found
 
 

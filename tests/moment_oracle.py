@@ -115,7 +115,9 @@ class _Customer:
             retracting += rule.unless if promise is None else promise.cancelled
         end = draft.occurred_at + rule.open_for
         by_time = draft.calm_at
-        if by_time is not None and not (by_time < self.watermark and by_time <= end):
+        if by_time is not None and not (by_time < self.watermark or draft.calm_seen):
+            by_time = None  # more may come
+        if by_time is not None and by_time > end:
             by_time = None
         if rule.kind == "glory":  # there is nothing to resolve
             resolving, by_time = [], None

@@ -70,7 +70,7 @@ def _outcome(
     promise: Promise, items: list[Item], made: Item, due: datetime, watermark: datetime
 ) -> tuple[str, Item | None]:
     if promise.before is not None:
-        for item in items:
+        for item in reversed(items):  # of several the nearest
             in_time = item.key < made.key and made.at - item.at <= promise.before
             if in_time and any_fits(promise.kept, item):
                 return "kept", item

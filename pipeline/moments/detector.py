@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from pipeline.moments.cells import BEGINNING, MANY, Cell, Key, Name, Said
 from pipeline.moments.groups import Outcome
-from pipeline.moments.lives import Lives, entries_of
+from pipeline.moments.lives import Lives, merged
 from pipeline.moments.matching import Sighting
 from pipeline.moments.notes import WHEN, Entry, Found, Note, Promised
 from pipeline.moments.rules import STRIKES_PLACE, Rules
@@ -142,15 +142,9 @@ class Detector:
             self._remember()
         self._before, self.watermark = self.watermark, max(self.watermark, watermark)
         self._wake()
-        dirty, self._dirty = self._dirty, {}
-        for key in dirty:
-            if key[1] in self._above:
-                self._dirty[key] = None
-            else:
-                self._look(key, now)
-        above, self._dirty = self._dirty, {}  # rules about moments come after the moments
-        for key in above:
-            self._look(key, now)
+        self._look_at(lambda number: number not in self._above, now)
+        self._look_at(lambda number: number != STRIKES_PLACE, now)  # rules over moments
+        self._look_at(lambda number: True, now)
         return list(self._unsaid.values())
 
     def confirm(self, changes: Iterable[Change]) -> None:
@@ -266,6 +260,12 @@ class Detector:
 
     # --- looking --------------------------------------------------------------------------------
 
+    def _look_at(self, wanted: Callable[[int], bool], now: datetime) -> None:
+        """Look at the cells of some groups that need it; they may call for others."""
+        for key in [key for key in self._dirty if wanted(key[1])]:
+            del self._dirty[key]
+            self._look(key, now)
+
     def _look(self, key: Key, now: datetime) -> None:
         cell = self._cells.get(key)
         if cell is None:
@@ -317,8 +317,7 @@ class Detector:
         if number in self._rules.states:
             entries = played(entries, self._facts, customer)
         if group.of_moments:
-            moments = entries_of(self._lives.of(customer), group)
-            entries = sorted([*entries, *moments], key=lambda entry: entry[:2])
+            entries = merged(entries, self._lives.of(customer), group, self._rules.over)
         return group.evaluate(entries, self.watermark) if entries else Outcome(keep=BEGINNING)
 
     def _strikes(self, customer: str) -> Outcome:

@@ -22,6 +22,7 @@ class Rules:
         matcher: Finds the parts that events play.
         strikes: When many pains are too many, or None.
         of_moments: The groups that look at moments of other rules.
+        over: Ids of the rules in them: none of them looks at moments of another.
         memory: How long after it occurred, or was resolved, a moment can matter to those groups
             and to strikes, microseconds.
     """
@@ -45,10 +46,11 @@ class Rules:
             for _, pattern in group.parts
             if pattern.moment is not None
         ]
-        seen = {place for group in self.of_moments for place in group.asked}
+        over = {place for group in self.of_moments for place in group.asked}
         self._minded = [
-            place not in seen and self._minds(rule) for place, rule in enumerate(catalog.rules)
+            self._minds(rule, place in over) for place, rule in enumerate(catalog.rules)
         ]
+        self.over = frozenset(catalog.rules[place].id for place in over)
         self._window = 0
         self.memory = max((group.span + group.watched for group in self.of_moments), default=0)
         if self.strikes is not None:
@@ -83,10 +85,10 @@ class Rules:
         found = {rule.id: place for place, rule in enumerate(self.catalog.rules)}
         return {**found, STRIKES: STRIKES_PLACE}
 
-    def _minds(self, rule: RuleBase) -> bool:
+    def _minds(self, rule: RuleBase, is_over: bool) -> bool:
         if self.strikes is not None and rule.kind == "pain":
             return True
-        return any(refers(ref, rule.kind, rule.id) for ref in self._refs)
+        return not is_over and any(refers(ref, rule.kind, rule.id) for ref in self._refs)
 
 
 def refers(ref: MomentRef, kind: str, rule: str) -> bool:

@@ -25,8 +25,9 @@ def at(minutes: float) -> datetime:
 
 def e(touchpoint: str, minutes: float, name: str = "", customer: str = "k", **fields: Any) -> Seen:
     """An event whose id, if not given, is the touchpoint and the time."""
-    made = event(name or f"{touchpoint}{minutes:g}", touchpoint, at(minutes), **fields)
-    return as_seen(customer, made)
+    name = name or f"{touchpoint}{minutes:g}"
+    fields.setdefault("identifiers", {"customer_id": customer})
+    return as_seen(customer, event(name, touchpoint, at(minutes), **fields))
 
 
 def found(rules: str, *events: Seen, watermark: float = LATER) -> Found:

@@ -253,6 +253,7 @@ def test_rate_is_over_by_time_after_the_last_event():
     assert ends(RATE, *events, e("a", 62.5)) == [("resolved", 62, "")]
     assert ends(RATE, *events, watermark=62.001) == [("resolved", 62, "")]
     assert ends(RATE, *events, watermark=62) == [("open", None, "")]
+    assert ends(RATE, *events, e("a", 100), watermark=0) == [("resolved", 62, "")]
 
 
 def test_rate_is_closed_by_whichever_comes_first():

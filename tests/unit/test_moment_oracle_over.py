@@ -48,6 +48,9 @@ def test_strikes_in_a_rolling_window():
     assert (got.status, got.closed_at, got.closed_by) == ("resolved", at(120), "")
     (got,) = struck(e("a", 0), e("a", 119), watermark=120)
     assert got.status == "open"
+    assert struck(e("a", 0), e("a", 120), watermark=0) == []
+    (got,) = struck(e("a", 0), e("a", 119), e("a", 130), watermark=0)
+    assert (got.status, got.occurred_at) == ("open", at(119))
 
 
 def test_strikes_end_when_a_pain_is_resolved():

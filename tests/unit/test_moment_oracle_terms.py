@@ -196,6 +196,7 @@ def test_a_reply_up_to_so_long_before_counts():
     assert (got.status, got.answered_at, got.answered_by) == ("kept", at(0), "b0")
     assert got.promise_id == moment_id("p", "k", "", "a60")
     assert outcomes(text, e("b", 0), e("a", 60.001)) == [("broken", "")]
+    assert outcomes(text, e("b", 0), e("b", 5), e("a", 60), e("b", 70)) == [("kept", "b5")]
 
 
 def test_one_answer_keeps_every_promise_before_it():
@@ -245,6 +246,13 @@ def test_a_promise_kept_early():
     assert (got.cause_at, got.occurred_at) == (at(60), at(60))
     assert moments(EARLY, e("a", 0), e("b", 60.001)) == []
     assert moments(EARLY.replace("0.5", "1.0"), e("a", 0), e("b", 120.001)) == []
+
+
+def test_an_early_answer_before_is_closed_only_by_what_comes_after_the_promise():
+    text = EARLY.replace("[[rules]]", 'before = "1h"\n[[rules]]') + 'retracted_by.action = "d"\n'
+    (got,) = moments(text, e("b", 0), e("d", 20), e("a", 40))
+    assert (got.evidence, got.occurred_at, got.status) == (("b0", "a40"), at(0), "open")
+    assert ends(text, e("b", 0), e("a", 40), e("d", 45)) == [("retracted", 45, "d45")]
 
 
 def test_an_answer_that_keeps_several_early_is_one_moment():

@@ -1,0 +1,117 @@
+"""Small streams on which detection and the oracle once differed.
+
+Times are minutes; ``e`` makes an event at touchpoint ``a`` to ``f``. Each story is what arrives,
+batch by batch, with the watermark after it.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline import catalog
+from tests.detecting import Memory
+from tests.moment_catalog import written
+from tests.moment_found import Seen
+from tests.unit.moment_examples import at, e, rule
+from tests.unit.test_moments_agree import detected, expected
+
+RATE = rule(
+    "rate", 'when.touchpoint = "a"\nmore_than = 1\nwithin = "1h"\nretracted_by.action = "b"'
+)
+GLORY_RATE = RATE.replace('"pain"', '"glory"')
+STRIKES = '[strikes]\nthreshold = 2\nwindow = "2h"\n' + rule(
+    "single",
+    'when.touchpoint = "a"\nresolved_by.touchpoint = "b"\nretracted_by.touchpoint = "c"',
+)
+OVER = STRIKES + rule("single", 'when.moment = { rule = "r" }', "over")
+ABSENT = STRIKES + rule(
+    "absence", 'after.touchpoint = "d"\nuntil.touchpoint = "e"\nwithin = "30m"', "absent"
+)
+EARLY = """
+[[promises]]
+id = "p"
+name = "P"
+made.touchpoint = "a"
+kept.touchpoint = "b"
+term = "1h"
+before = "1h"
+""" + rule("sequence", 'promise = "p"\nshare = 1.0\nretracted_by.touchpoint = "e"', glory=True)
+
+Story = list[tuple[float, list[Seen]]]
+
+
+@pytest.mark.parametrize(
+    ("rules", "story"),
+    [
+        pytest.param(
+            GLORY_RATE, [(200, [e("a", 0), e("a", 1)])], id="a rate of glory is never over"
+        ),
+        pytest.param(
+            RATE, [(0, [e("a", 0), e("a", 1), e("a", 61)])], id="a rate is over by an event"
+        ),
+        pytest.param(
+            RATE,
+            [(0, [e("a", 0), e("a", 1), e("a", 100)]), (0, [e("b", 5)])],
+            id="a rate that was over is retracted before",
+        ),
+        pytest.param(
+            RATE,
+            [(0, [e("a", 0), e("a", 1), e("a", 100)]), (0, [e("a", 50)])],
+            id="a rate that was over goes on",
+        ),
+        pytest.param(
+            RATE,
+            [(0, [e("a", 0), e("a", 10), e("a", 100)]), (0, [e("a", 5)])],
+            id="a rate that was over has an earlier cause",
+        ),
+        pytest.param(
+            STRIKES,
+            [(200, [e("a", 0), e("a", 1)]), (200, [e("c", 150)])],
+            id="a pain is retracted after the strikes are over",
+        ),
+        pytest.param(
+            STRIKES,
+            [(0, [e("a", 0), e("a", 10), e("b", 50)]), (0, [e("a", 5)])],
+            id="strikes that are over have an earlier cause",
+        ),
+        pytest.param(
+            ABSENT,
+            [(0, [e("d", 2), e("a", 0), e("a", 1), e("b", 50)]), (200, [])],
+            id="strikes go on with a pain that time makes",
+        ),
+        pytest.param(STRIKES, [(0, [e("a", 0), e("a", 120)])], id="no strikes beyond the window"),
+        pytest.param(
+            STRIKES,
+            [(0, [e("a", 0), e("a", 1), e("a", 130)])],
+            id="strikes stay open until time is over",
+        ),
+        pytest.param(OVER, [(60, [e("a", 0)])], id="pains of rules over moments count"),
+        pytest.param(
+            EARLY,
+            [(0, [e("a", 0), e("b", 60, "2")]), (0, [e("b", 60, "1")])],
+            id="kept when due, then by another at once",
+        ),
+        pytest.param(
+            EARLY,
+            [(0, [e("a", 0), e("b", 60)]), (0, [e("b", 50)])],
+            id="kept when due, then earlier",
+        ),
+        pytest.param(
+            EARLY, [(0, [e("b", 0), e("b", 5), e("a", 40)])], id="the nearest reply before"
+        ),
+        pytest.param(
+            EARLY,
+            [(0, [e("b", 0), e("e", 20), e("a", 40)])],
+            id="nothing closes what is not complete",
+        ),
+    ],
+)
+def test_they_agree(rules, story, tmp_path):
+    path = tmp_path / "made_up.toml"
+    path.write_text(written(rules))
+    memory = Memory(catalog.load(path))
+    stream: list[Seen] = []
+    for watermark, batch in story:
+        stream += batch
+        memory.batch([seen.event for seen in batch], at(watermark))
+    assert detected(memory) == expected(stream, at(story[-1][0]), rules)
