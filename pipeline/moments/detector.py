@@ -85,6 +85,7 @@ class Detector:
         self._wakes: list[tuple[int, Key]] = []
         self._dirty: dict[Key, None] = {}
         self._late: dict[str, int] = {}
+        self._remembered: set[str] = set()  # whose whole past is at hand until the next advance
         self._facts = Facts(rules.matcher.facts)
         self._of_states: dict[str, set[Key]] = {}
         self._lives = Lives()
@@ -136,6 +137,7 @@ class Detector:
             watermark: Everything earlier has arrived; it never goes back.
             now: Written as the time of detection.
         """
+        self._remembered = set(self._late)
         if self._late:
             self._remember()
         self._before, self.watermark = self.watermark, max(self.watermark, watermark)
@@ -303,7 +305,11 @@ class Detector:
 
     def _outcome(self, key: Key, cell: Cell) -> Outcome:
         customer, number, _ = key
-        if key[1] in self._above and customer not in self._struck:
+        if (
+            key[1] in self._above
+            and customer not in self._struck
+            and customer not in self._remembered
+        ):
             self._lives.forget(customer, self._before - self._rules.memory)
             cell.floor = max(cell.floor, self._before)
         if number == STRIKES_PLACE:
