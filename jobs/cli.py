@@ -107,7 +107,8 @@ def configure_logging(verbose: bool) -> None:
     )
     for name in ("kafka", "aiokafka", "faust", "mode"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for name in ("clickhouse_connect", "urllib3"):  # their retries are said by who retries
+    # their retries are said by who retries; a long callback of a busy producer is no news
+    for name in ("clickhouse_connect", "urllib3", "kafka.net.selector"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 

@@ -109,11 +109,10 @@ class Steps:
                 continue
             interaction, clock = decoded.interaction, ""
             occurred_at = interaction.occurred_at
-            if occurred_at > at or not record.timestamp:
-                arrived = min(at, now) if record.timestamp else now
-                if occurred_at - arrived > self._tolerance:
-                    occurred_at, clock = arrived, FUTURE
-                    batch.future += 1
+            arrived = at if record.timestamp and at < now else now
+            if occurred_at > arrived and occurred_at - arrived > self._tolerance:
+                occurred_at, clock = arrived, FUTURE
+                batch.future += 1
             if occurred_at < complete:
                 clock = clock or LATE
                 batch.late += 1

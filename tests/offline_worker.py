@@ -58,6 +58,10 @@ class OfflineWorker:
             (topic, partition): 0 for topic in self.ids for partition in range(PARTITIONS)
         }
 
+    def places(self) -> list[TopicPartition]:
+        """Return every topic and partition."""
+        return list(self._ends)
+
     def work(self, values: Iterable[tuple[str, str, bytes]], size: int = 2_000) -> None:
         """Take channel, customer_id and value of every record, in batches, as they would arrive."""
         sink = Sink(self.client)

@@ -290,6 +290,8 @@ def test_data_quality(filled: Filled, since: datetime, until: datetime) -> None:
     assert values["time", "last_event"] == max(item["occurred_at"] for item in kept)
     assert values["delay", "arrival_delay_max"] == pytest.approx(max(late), abs=1e-3)
     assert values["delay", "processing_delay_max"] == pytest.approx(max(slow), abs=1e-3)
+    for clock in ("late", "future"):
+        assert values["delay", clock] == sum(item["clock"] == clock for item in kept)
     assert values["channels", "kiosk"] == 0
     for channel in {item["channel"] for item in kept}:
         expected = sum(item["channel"] == channel for item in kept)

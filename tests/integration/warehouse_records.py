@@ -119,6 +119,7 @@ def _fresh(dice: random.Random, offset: int, customers: int) -> Record:
         case_ids=dice.choice([{}, {"order_id": "O-1"}]),
         amount=dice.choice([None, Decimal("12.3400")]),
         sentiment=dice.choice([None, 0.5]),
+        clock=("", "late", "", "future")[offset % 4],
         **_touchpoint(dice),
     )
 

@@ -2,7 +2,9 @@
 -- How far the data can be trusted: what is stored, what repeats, what no rule recognised, what was
 -- rejected and why, and how late records came. Records are what Kafka delivered, events are
 -- distinct (customer_key, event_id); a duplicate is a record that repeats an event. An event that
--- reaches Kafka before its own time (a wrong clock) has a negative arrival delay.
+-- reaches Kafka before its own time (a wrong clock) has a negative arrival delay. Late are records
+-- that came beyond the allowed lateness; future those that claimed a time to come and were taken as
+-- of their arrival.
 --
 -- param since DateTime64(6, 'UTC') = 1970-01-01: what happened (rejected records: reached Kafka) at or after this
 -- param until DateTime64(6, 'UTC') = 2100-01-01: what happened (rejected records: reached Kafka) before this
@@ -23,7 +25,9 @@ WITH
             quantileExactInclusiveOrNull(0.5)(arrival_delay) AS arrival_median,
             quantileExactInclusiveOrNull(0.99)(arrival_delay) AS arrival_p99,
             maxOrNull(arrival_delay) AS arrival_max,
-            maxOrNull(dateDiff('millisecond', kafka_at, ingested_at) / 1e3) AS processing_max
+            maxOrNull(dateDiff('millisecond', kafka_at, ingested_at) / 1e3) AS processing_max,
+            countIf(clock = 'late') AS late,
+            countIf(clock = 'future') AS future
         FROM
         (
             SELECT *, dateDiff('millisecond', occurred_at, kafka_at) / 1e3 AS arrival_delay
@@ -77,7 +81,9 @@ FROM
         (51, 'delay', 'arrival_delay_median', arrival_median, 'seconds', NULL),
         (52, 'delay', 'arrival_delay_p99', arrival_p99, 'seconds', NULL),
         (53, 'delay', 'arrival_delay_max', arrival_max, 'seconds', NULL),
-        (54, 'delay', 'processing_delay_max', processing_max, 'seconds', NULL)
+        (54, 'delay', 'processing_delay_max', processing_max, 'seconds', NULL),
+        (55, 'delay', 'late', toFloat64(late), 'records', NULL),
+        (56, 'delay', 'future', toFloat64(future), 'records', NULL)
     ] AS line
     UNION ALL
     SELECT line.1, 'stored', line.2, line.3, line.4, NULL
