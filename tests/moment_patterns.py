@@ -146,7 +146,11 @@ def subject_of(per: str, case: Sequence[str] | None, path: str | None, item: Ite
     value = None if item.event is None else field(item.event, path)
     if value is None:
         return None
-    text = value if isinstance(value, str) else json.dumps(value)
+    text = (
+        value
+        if isinstance(value, str)
+        else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    )
     return f"{subject} {text}" if subject else text
 
 
