@@ -27,6 +27,7 @@ COMMANDS = {
     "ingest": ("jobs.ingest", "ingest"),
     "simulate": ("jobs.simulate", "simulate"),
     "query": ("jobs.query", "query"),
+    "backtest": ("jobs.backtest", "backtest"),
     "migrate": ("jobs.migrate", "migrate"),
     "check": ("jobs.check", "check"),
     "schema": ("jobs.schema", "schema"),

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from time import perf_counter
 from typing import Annotated, Any
 
@@ -17,14 +18,16 @@ from clickhouse_connect.driver.client import Client
 from rich.progress import Progress
 
 from jobs.console import err, out, progress
-from jobs.drain import wait_until_stored, working
+from jobs.drain import wait_until_closed, wait_until_stored, working
+from jobs.moments_compared import compare
 from jobs.tables import present
 from pipeline import catalog, topics
 from pipeline.embedded.stack import endpoints
-from pipeline.errors import FatalError
+from pipeline.errors import FatalError, SettingsError
+from pipeline.identify import Keyring
 from pipeline.producers import Producer
 from pipeline.settings import Settings, load
-from pipeline.simulator import Plan, Produced, simulate
+from pipeline.simulator import Book, Plan, Produced, simulate, start_for
 from pipeline.warehouse.accounting import Account, account
 from pipeline.warehouse.catalog_tables import publish
 from pipeline.warehouse.client import connect
@@ -32,7 +35,9 @@ from pipeline.warehouse.migrate import migrate
 from pipeline.warehouse.queries import run as run_query
 
 #: Named queries that the demo shows, with their row limit.
-SHOWN = {"touchpoint_map": 0, "touchpoint_channels": 0, "top_paths": 10}
+SHOWN = {"touchpoint_map": 0, "touchpoint_channels": 0, "top_paths": 10, "moments_by_rule": 0}
+#: Seconds without events after which the demo's worker lets the wall clock end terms.
+IDLE = 1.0
 
 _STORED = """
 SELECT event_id, touchpoint, stage FROM interactions WHERE event_id IN {ids:Array(String)}
@@ -81,8 +86,9 @@ def demo(
 
     Starts an embedded Kafka broker and ClickHouse engine (or uses what is configured), produces
     events of all channels with duplicates, late and malformed ones among them, runs a worker until
-    everything is stored, adds up what became of each record and compares every touchpoint and
-    stage with what the simulator meant. Data stays in ./.touchline for `touchline query`.
+    everything is stored, adds up what became of each record and compares every touchpoint, stage
+    and moment of truth with what the simulator meant. Data stays in ./.touchline for
+    `touchline query`.
     """
     settings = load()
     if settings.catalog is not None:
@@ -91,7 +97,8 @@ def demo(
         )
     for sign in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: stop in order
         signal.signal(sign, signal.default_int_handler)
-    plan = Plan(customers=customers, days=days, seed=seed)
+    today = datetime.now(timezone.utc).date()
+    plan = Plan(customers=customers, days=days, seed=seed, start=start_for(days, today))
     watch = Stopwatch()
     with watch.part("all"), progress() as bar:
         report, tables = _run(settings, plan, watch, bar)
@@ -102,7 +109,9 @@ def demo(
         for table in tables:
             present(table, out)
         _print(report)
+    moments = report["moments"]
     failed = not report["balanced"] or report["truth"]["differ"]
+    failed = failed or moments["missing"] or moments["extra"]
     raise typer.Exit(1 if failed else 0)
 
 
@@ -111,10 +120,11 @@ def _run(
 ) -> tuple[dict[str, Any], list[Any]]:
     loaded = catalog.load(settings.catalog)
     task = bar.add_task("starting", total=None)
+    book = Book(plan.start, plan.days)
     with ExitStack() as parts:
         with watch.part("start"):
             stack = endpoints(settings, kafka=True, clickhouse=True)
-            ready = parts.enter_context(stack).settings
+            ready = parts.enter_context(stack).settings.model_copy(update={"idle": IDLE})
         client = connect(ready)
         migrate(client, ready)
         publish(client, loaded.catalog, loaded.version)
@@ -123,7 +133,7 @@ def _run(
         starts = topics.ends(ready, names)
         with working(ready) as worker:
             with watch.part("produce"):
-                sent = _produce(ready, loaded, plan, bar)
+                sent = _produce(ready, loaded, plan, book, bar)
             total = sum(sent.by_channel.values())
             bar.update(task, description="storing", total=total)
             with watch.part("store"):
@@ -131,18 +141,30 @@ def _run(
                 wait_until_stored(
                     ready, ends, lambda left: bar.update(task, completed=total - left), worker
                 )
+            bar.update(task, description="closing what time has ended")
+            with watch.part("close"):
+                wait_until_closed(client, ready, worker)
         with watch.part("query"):
             found = account(client, ids, starts, ends)
             truth = _compare(client, sent)
+            moments = compare(client, _keyring(ready), book)
             tables = [run_query(client, name, limit=limit) for name, limit in SHOWN.items()]
-        return _report(plan, sent, found, truth), tables
+        return _report(plan, sent, found, truth) | {"moments": moments}, tables
 
 
-def _produce(settings: Settings, loaded: catalog.LoadedCatalog, plan: Plan, bar: Progress) -> Sent:
+def _keyring(settings: Settings) -> Keyring:
+    if settings.pepper is None:
+        raise SettingsError("TOUCHLINE_PEPPER: not set")
+    return Keyring(settings.pepper)
+
+
+def _produce(
+    settings: Settings, loaded: catalog.LoadedCatalog, plan: Plan, book: Book, bar: Progress
+) -> Sent:
     sent = Sent()
     task = bar.add_task("producing", total=None)
     with Producer(settings, loaded.channels) as producer:
-        for produced in simulate(plan):
+        for produced in simulate(plan, book):
             _send(producer, produced, sent)
             bar.update(task, advance=1)
     bar.update(task, visible=False)
@@ -206,6 +228,12 @@ def _print(report: dict[str, Any]) -> None:
     out.print(
         f"touchpoint and stage of {truth['compared']:,} events compared with what the simulator "
         f"meant: {truth['differ']:,} differ"
+    )
+    moments = report["moments"]
+    out.print(
+        f"{moments['found']:,} moments of truth found, {moments['pains']:,} of pain and "
+        f"{moments['glories']:,} of glory; compared with what the simulator meant: "
+        f"{moments['missing']:,} missing, {moments['extra']:,} too many"
     )
     seconds = report["seconds"]
     speed = report["produced"] / max(seconds["produce"] + seconds["store"], 0.01)

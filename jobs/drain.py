@@ -9,8 +9,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from time import monotonic, sleep
+
+from clickhouse_connect.driver.client import Client
 
 from pipeline import topics
 from pipeline.embedded.broker import die_with_parent
@@ -22,6 +25,12 @@ log = logging.getLogger(__name__)
 #: Seconds without any progress after which waiting is given up.
 PATIENCE = 120.0
 _POLL_SECONDS = 0.25
+#: Partitions with events whose watermark is more than a minute behind an instant.
+_BEHIND = """
+SELECT countIf(watermark < {until:DateTime64(6)} - INTERVAL 61 SECOND)
+FROM (SELECT max(watermark) AS watermark FROM detection_progress FINAL GROUP BY partition)
+WHERE watermark > 0
+"""
 _STOP_SECONDS = 30.0
 
 
@@ -129,4 +138,27 @@ def wait_until_stored(
                 f"{left} records wait in Kafka and no worker of group {settings.kafka_group!r} "
                 "takes them (fix: start `touchline worker`, or look at its log)"
             )
+        sleep(_POLL_SECONDS)
+
+
+def wait_until_closed(client: Client, settings: Settings, worker: WorkerProcess) -> None:
+    """Wait until the wall clock has ended every term that was over by now.
+
+    Args:
+        client: ClickHouse client.
+        settings: With the worker's lateness and a short idle time.
+        worker: Our own worker process, whose end ends the waiting.
+
+    Raises:
+        FatalError: The worker ended, or it took longer than ``PATIENCE`` seconds.
+    """
+    until = datetime.now(timezone.utc) - timedelta(seconds=settings.lateness)
+    deadline = monotonic() + PATIENCE
+    while True:
+        behind = client.query(_BEHIND, parameters={"until": until}).result_rows[0][0]
+        if not behind:
+            return
+        worker.check()
+        if monotonic() > deadline:
+            raise FatalError("the worker does not look at what time has ended (see its log)")
         sleep(_POLL_SECONDS)

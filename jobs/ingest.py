@@ -146,7 +146,7 @@ def _items(mapper: Mapper) -> Iterator[Ready | Refused]:
             cause = RejectedRecord(result.reason, result.error, result.field)
             yield Refused(result.number, cause, [result.raw], result.line)
         else:
-            yield Ready(result.number, result.value, result.decoded, kept(result.row))
+            yield Ready(result.number, result.value, result.decoded, kept(result.row), result.also)
 
 
 def _wait(
@@ -177,6 +177,7 @@ def _report(
         result: dict[str, Any] = {
             "file": str(file),
             **tally.as_json(),
+            "also": tally.also,
             "rejects": None if reject_path is None else str(reject_path),
             "stored": None,
         }
@@ -197,7 +198,9 @@ def _report(
     if reject_path is not None:
         err.print(f"kept in {reject_path}, reasons in {reject_file.reasons}", markup=False)
     refused = tally.invalid.total()
-    out.print(f"{tally.read:,} rows = {tally.delivered:,} sent + {refused:,} that do not fit")
+    also = f" + {tally.also:,} told of beside" if tally.also else ""
+    sent = f"{tally.delivered:,} sent + {refused:,} that do not fit"
+    out.print(f"{tally.read:,} rows{also} = {sent}")
     if tally.undelivered:
         out.print(f"  + {tally.undelivered.total():,} not confirmed by Kafka")
     if found is None:

@@ -91,7 +91,7 @@ def query(
         bind(asked, values)  # before anything is started
     _check_target(chosen, target)
     settings = load()
-    _check_data(settings)
+    check_data(settings)
     with endpoints(settings, kafka=False, clickhouse=True) as connected:
         with _usage():
             _hash_customer(values, connected.settings)
@@ -205,7 +205,7 @@ def _check_target(form: Form, target: Path | None) -> None:
         raise typer.BadParameter(f"no such directory: {target.parent}", param_hint="--out")
 
 
-def _check_data(settings: Settings) -> None:
+def check_data(settings: Settings) -> None:
     """Refuse to ask an embedded engine that was never there, which asking would create.
 
     Raises:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import FrameType, TracebackType
 from typing import Any, cast
@@ -40,12 +40,14 @@ class Ready:
         value: What is sent.
         decoded: The same, validated.
         raw: The entry as a reject file keeps it.
+        also: Further interactions that it stands for: what is sent, and the same validated.
     """
 
     number: int
     value: bytes
     decoded: Decoded
     raw: bytes
+    also: Sequence[tuple[bytes, Decoded]] = ()
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class Tally:
     Attributes:
         noun: What an entry is called: line or row.
         read: Entries read.
+        also: Interactions that entries stood for beside their own; the numbers below count
+            interactions, these included.
         delivered: Acknowledged by Kafka.
         invalid: Refused before they were sent, by reason.
         undelivered: Valid, and not confirmed by Kafka, by reason.
@@ -84,6 +88,7 @@ class Tally:
 
     noun: str
     read: int = 0
+    also: int = 0
     delivered: int = 0
     invalid: Counter[str] = field(default_factory=Counter)
     undelivered: Counter[str] = field(default_factory=Counter)
@@ -108,8 +113,11 @@ class Tally:
             FatalError: Entries are missing from the account.
         """
         told = self.delivered + self.invalid.total() + self.undelivered.total()
-        if told != self.read:
-            raise FatalError(f"{self.read} {self.noun}s were read and {told} are accounted for")
+        if told != self.read + self.also:
+            beside = f" and {self.also} told of beside" if self.also else ""
+            raise FatalError(
+                f"{self.read} {self.noun}s were read{beside} and {told} are accounted for"
+            )
 
     def as_json(self) -> dict[str, Any]:
         """Return the account as JSON values."""
@@ -246,10 +254,14 @@ class _Sender:
     def take(self, item: Ready | Refused) -> None:
         if isinstance(item, Refused):
             self._refuse(item)
-        elif self.stopped:
-            self._not_delivered(item.number, item.raw, NOT_SENT, "Kafka had stopped taking records")
-        else:
-            self._send(item)
+            return
+        self._tally.also += len(item.also)
+        for value, decoded in ((item.value, item.decoded), *item.also):
+            if self.stopped:
+                why = "Kafka had stopped taking records"
+                self._not_delivered(item.number, item.raw, NOT_SENT, why)
+            else:
+                self._send(item, value, decoded)
 
     def settle(self) -> None:
         for failure in self._producer.take_failures():
@@ -264,10 +276,10 @@ class _Sender:
         self.settle()
         self._tally.delivered = self._producer.delivered
 
-    def _send(self, item: Ready) -> None:
+    def _send(self, item: Ready, value: bytes, decoded: Decoded) -> None:
         try:
             # not the item itself: what is in flight should hold no parsed interactions
-            self._producer.send_decoded(item.value, item.decoded, (item.number, item.raw))
+            self._producer.send_decoded(value, decoded, (item.number, item.raw))
         except RejectedRecord as cause:
             self._refuse(Refused(item.number, cause, [item.raw]))
         except TouchlineError as error:

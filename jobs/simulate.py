@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import IO, Annotated, Any
@@ -21,7 +21,7 @@ from rich.table import Table
 
 from jobs.console import err, out, progress
 from pipeline.errors import FatalError, SettingsError
-from pipeline.simulator import START, Plan, Produced
+from pipeline.simulator import START, Book, Plan, Produced
 from pipeline.simulator import simulate as simulated
 
 _DAY = 86_400_000
@@ -37,6 +37,9 @@ class Summary:
     channels: Counter[str] = field(default_factory=Counter)
     touchpoints: Counter[str] = field(default_factory=Counter)
     stages: Counter[str] = field(default_factory=Counter)
+    moments: Counter[str] = field(default_factory=Counter)
+    near_misses: Counter[str] = field(default_factory=Counter)
+    until: str | None = None
 
     def add(self, produced: Produced) -> None:
         """Count one line; channels, touchpoints and stages count valid events once."""
@@ -62,6 +65,10 @@ def simulate(
     truth: Annotated[
         Path | None, typer.Option(help="File for what each line truly is, line by line.")
     ] = None,
+    moments: Annotated[
+        Path | None,
+        typer.Option(help="File for the moments of truth that there are, and near misses."),
+    ] = None,
     start: Annotated[str, typer.Option(help="First day, YYYY-MM-DD.")] = START.isoformat(),
     duplicates: Annotated[
         float, typer.Option(min=0, max=1, help="Share of events sent twice.")
@@ -81,36 +88,43 @@ def simulate(
 
     The same options give the same bytes on every machine. Some lines are malformed, sent twice or
     late on purpose; --truth says which, and what touchpoint and stage each line was meant to be.
+    --moments says which moments of truth the rules of the default catalog must find in them by the
+    end of the last day, and at which events a rule must stay silent, though nearly it would not.
     A file gets its name when all of it is written.
     """
     if target == "-" and as_json:
         raise typer.BadParameter("--out - and --json both want standard output: write to a file")
-    if truth is not None and target != "-" and Path(target).resolve() == truth.resolve():
-        raise typer.BadParameter("--out and --truth name the same file")
+    files = [path.resolve() for path in (truth, moments) if path is not None]
+    files += [] if target == "-" else [Path(target).resolve()]
+    if len(set(files)) < len(files):
+        raise typer.BadParameter("--out, --truth and --moments must name different files")
     try:
         first = date.fromisoformat(start)
         plan = Plan(customers, days, seed, first, duplicates, late, out_of_order, malformed)
     except (ValueError, SettingsError) as error:
         raise typer.BadParameter(str(error)) from None
     began = time.monotonic()
-    summary = _write(plan, target, truth)
+    summary = _write(plan, target, truth, moments)
     seconds = time.monotonic() - began
     if as_json:
-        out.print_json(orjson.dumps(_as_json(summary, target, truth, seconds)).decode())
+        files_named = {"out": target, "truth": truth, "moments": moments}
+        out.print_json(orjson.dumps(_as_json(summary, files_named, seconds)).decode())
     else:
         _print(summary, seconds, err if target == "-" else out)
 
 
-def _write(plan: Plan, target: str, truth: Path | None) -> Summary:
+def _write(plan: Plan, target: str, truth: Path | None, moments: Path | None) -> Summary:
     summary = Summary()
+    book = None if moments is None else Book(plan.start, plan.days)
     with ExitStack() as stack:
         stack.enter_context(_seldom_collecting())
         values = sys.stdout.buffer if target == "-" else stack.enter_context(_opened(Path(target)))
         truths = None if truth is None else stack.enter_context(_opened(truth))
+        found = None if moments is None else stack.enter_context(_opened(moments))
         bar = stack.enter_context(progress())
         task = bar.add_task("simulating days", total=plan.days)
         first = today = -1
-        for produced in simulated(plan):
+        for produced in simulated(plan, book):
             summary.add(produced)
             values.write(produced.value + b"\n")
             if truths is not None:
@@ -119,10 +133,24 @@ def _write(plan: Plan, target: str, truth: Path | None) -> Summary:
                 today = produced.arrived_at // _DAY
                 first = today if first < 0 else first
                 bar.update(task, completed=min(today - first, plan.days))
-        values.flush()
-        if truths is not None:
-            truths.flush()  # before either of the files gets its name
+        if found is not None and book is not None:
+            _write_moments(book, found, summary)
+        for file in (values, truths, found):
+            if file is not None:
+                file.flush()  # before any of the files gets its name
     return summary
+
+
+def _write_moments(book: Book, file: IO[bytes], summary: Summary) -> None:
+    summary.until = book.end
+    for moment in book.moments():
+        summary.moments[moment.rule] += 1
+        record = {"truth": "moment", **asdict(moment)}
+        file.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
+    for miss in book.near_misses():
+        summary.near_misses[miss.rule] += 1
+        record = {"truth": "near_miss", **asdict(miss)}
+        file.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
 
 
 @contextmanager
@@ -160,10 +188,11 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
             part.unlink(missing_ok=True)
 
 
-def _as_json(summary: Summary, target: str, truth: Path | None, seconds: float) -> dict[str, Any]:
+def _as_json(
+    summary: Summary, files: dict[str, str | Path | None], seconds: float
+) -> dict[str, Any]:
     return {
-        "out": target,
-        "truth": None if truth is None else str(truth),
+        **{name: None if path is None else str(path) for name, path in files.items()},
         "lines": summary.lines,
         "bytes": summary.size,
         "seconds": round(seconds, 3),
@@ -174,6 +203,9 @@ def _as_json(summary: Summary, target: str, truth: Path | None, seconds: float) 
         "channels": dict(summary.channels.most_common()),
         "touchpoints": dict(summary.touchpoints.most_common()),
         "stages": dict(summary.stages.most_common()),
+        "moments_until": summary.until,
+        "moments_found": dict(summary.moments.most_common()),
+        "near_misses": dict(summary.near_misses.most_common()),
     }
 
 
@@ -192,3 +224,8 @@ def _print(summary: Summary, seconds: float, console: Console) -> None:
         f"{events:,} events, {noise['late']:,} of them late and {noise['out_of_order']:,} out of "
         f"order, {noise['duplicate']:,} duplicates, {noise['malformed']:,} malformed"
     )
+    if summary.until is not None:
+        console.print(
+            f"{summary.moments.total():,} moments of truth of {len(summary.moments)} rules by "
+            f"{summary.until}, and {summary.near_misses.total():,} near misses"
+        )

@@ -8,7 +8,7 @@ everything they could. ``pipeline.rule_checks`` does so for promises and for rul
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -50,40 +50,61 @@ def load(path: Path | None = None) -> LoadedCatalog:
     Raises:
         CatalogError: With every problem found.
     """
+    catalog, source = read(path)
+    return checked(catalog, source.name, source.problem)
+
+
+def read(path: Path | None = None) -> tuple[Catalog, TomlSource]:
+    """Read a catalog that is then to be ``checked``; ``load`` has argument and error."""
     if path is None:
         name = "schemas/catalogs/default.toml"
         text = files("schemas").joinpath("catalogs/default.toml").read_text(encoding="utf-8")
     else:
         name = str(path)
         text = read_text(path)
-    catalog, source = read_model(name, text, Catalog)
-    problems = sorted(_check(catalog, source), key=lambda problem: problem.line)
+    return read_model(name, text, Catalog)
+
+
+def checked(
+    catalog: Catalog, name: str, problem: Callable[[TomlPath, str, str], Problem]
+) -> LoadedCatalog:
+    """Check what only the whole catalog shows.
+
+    Args:
+        catalog: The catalog.
+        name: Where it was read from.
+        problem: Says where in a file a value of the catalog stands, what is wrong, and the fix.
+
+    Raises:
+        CatalogError: With every problem found.
+    """
+    problems = [problem(path, *text) for path, text in _check(catalog)]
     if problems:
-        raise CatalogError(problems)
+        raise CatalogError(sorted(problems, key=lambda each: (each.path, each.line)))
     digest = hashlib.sha256(catalog.model_dump_json().encode()).hexdigest()
     return LoadedCatalog(catalog, f"{catalog.version}+{digest[:12]}", name)
 
 
-def _check(catalog: Catalog, source: TomlSource) -> Iterator[Problem]:
+def _check(catalog: Catalog) -> Iterator[rule_checks.Finding]:
     reserved = {"channels": REJECTED, "stages": UNCLASSIFIED, "touchpoints": UNCLASSIFIED}
     for kind in ("channels", "needs", "stages", "segments", "facts", "touchpoints"):
         seen: set[str] = set()
         for number, entry in enumerate(getattr(catalog, kind)):
-            at = (kind, number, "id")
+            at: TomlPath = (kind, number, "id")
             if entry.id in seen:
-                yield source.problem(at, f"{entry.id!r} is there twice", "rename one")
+                yield at, (f"{entry.id!r} is there twice", "rename one")
             elif entry.id == reserved.get(kind):
-                yield source.problem(at, f"{entry.id!r} is reserved", "rename it")
+                yield at, (f"{entry.id!r} is reserved", "rename it")
             seen.add(entry.id)
     for path, kind, value, known in _references(catalog):
         if value not in known:
             fix = near(value, known) or f"declare it under [[{kind}]]"
-            yield source.problem(path, f"{value!r} is not one of the {kind}", fix)
+            yield path, (f"{value!r} is not one of the {kind}", fix)
     total = sum(stage.weight for stage in catalog.stages)
     if abs(total - 1) > 0.001:
-        yield source.problem(("stages", 0, "weight"), f"the weights sum to {total:g}", "make it 1")
-    yield from (source.problem(path, *text) for path, text in shadowed(catalog))
-    yield from (source.problem(path, *text) for path, text in rule_checks.problems(catalog))
+        yield ("stages", 0, "weight"), (f"the weights sum to {total:g}", "make it 1")
+    yield from shadowed(catalog)
+    yield from rule_checks.problems(catalog)
 
 
 def _references(

@@ -206,21 +206,13 @@ class RatingMap(Entry):
     score: Number
 
 
-class EventMap(Entry):
-    """Where each field of the envelope comes from; the channel is checked against the catalog."""
+class _Fields(Entry):
+    """What an interaction says for itself."""
 
-    event_id: EventId
-    channel: Value
     action: Value
     occurred_at: Time
-    identifiers: dict[Name, Value] = Field(
-        min_length=1, max_length=16, description="At least one must be there in every row."
-    )
     sent_at: Time | None = None
-    case_ids: dict[Name, Value] = Field(default_factory=dict, max_length=16)
-    segment: Value | None = None
     need: Value | None = None
-    language: Value | None = None
     rating: RatingMap | None = None
     sentiment: Number | None = None
     amount: Number | None = None
@@ -230,10 +222,46 @@ class EventMap(Entry):
     details: dict[DetailKey, Detail] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _amount_has_currency(self) -> EventMap:
+    def _amount_has_currency(self) -> _Fields:
         if (self.amount is None) != (self.currency is None):
             raise ValueError("amount and currency need each other")
         return self
+
+
+class EventMap(_Fields):
+    """Where each field of the envelope comes from; the channel is checked against the catalog."""
+
+    event_id: EventId
+    channel: Value
+    identifiers: dict[Name, Value] = Field(
+        min_length=1, max_length=16, description="At least one must be there in every row."
+    )
+    case_ids: dict[Name, Value] = Field(default_factory=dict, max_length=16)
+    segment: Value | None = None
+    language: Value | None = None
+
+
+class Also(_Fields):
+    """A further interaction that a row tells of, wherever the row says when it happened.
+
+    For what a log repeats beside its events, such as when their case began and ended, and for logs
+    with one row a thing and a column for each of its times.
+    """
+
+    id: Name = Field(description="Part of its event ids: it stays, and none other has it.")
+    once_per: list[Column] | None = Field(
+        None,
+        min_length=1,
+        max_length=16,
+        description="Columns that together name it: the first row that tells of it counts, and its "
+        "event id is made from them. One for every row, named after the row's own, when unset.",
+    )
+    occurred_at: Time = Field(description="Where it is empty the row tells of no such interaction.")
+    channel: Value | None = Field(None, description="That of event when unset, as all below.")
+    identifiers: dict[Name, Value] | None = Field(None, min_length=1, max_length=16)
+    case_ids: dict[Name, Value] | None = Field(None, max_length=16)
+    segment: Value | None = None
+    language: Value | None = None
 
 
 class Mapping(Entry):
@@ -255,3 +283,6 @@ class Mapping(Entry):
         "identifies a person does not belong into details."
     )
     event: EventMap
+    also: list[Also] = Field(
+        default_factory=list, max_length=64, description="Further interactions of the same rows."
+    )

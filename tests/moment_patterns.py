@@ -20,7 +20,7 @@ from schemas.rules import Calendar, Pattern
 _MINUTE = timedelta(minutes=1)
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 #: Place of an event in the order of a customer; of a moment, its coming before its resolution.
-Key = tuple[datetime, str, int]
+Key = tuple[datetime, int, str]
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,13 @@ class Item:
 
     @property
     def key(self) -> Key:
-        """Return the place in the order of the customer."""
-        ended = self.moment is not None and self.moment[2] == "resolved"
-        return (self.at, self.id, 1 if ended else 0)
+        """Return the place in the order of the customer.
+
+        At one instant events come before moments, and what was resolved before what began.
+        """
+        if self.moment is None:
+            return (self.at, 0, self.id)
+        return (self.at, 1 if self.moment[2] == "resolved" else 2, self.id)
 
     @property
     def need(self) -> str:

@@ -6,5 +6,6 @@ columns      whether a log has the columns that a map names
 values       texts, numbers and truth values out of a cell
 times        instants out of a cell, daylight saving included
 fields       a map compiled into one function per field
+besides      what else a row tells of, once or every time
 mapped       rows into interactions, or the reason why not
 """

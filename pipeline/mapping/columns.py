@@ -8,26 +8,35 @@ from pipeline.errors import Problem
 from pipeline.mapping.log_rows import Log
 from pipeline.mapping.map_file import LoadedMap
 from pipeline.mapping.values import slug
-from schemas.mapping import EventMap, FromColumns
+from pipeline.toml_lines import TomlPath
+from schemas.mapping import Also, EventId, EventMap, FromColumns, Mapping
 
 
-def sources(event: EventMap) -> Iterator[tuple[tuple[str, ...], FromColumns]]:
+def sources(mapping: Mapping) -> Iterator[tuple[TomlPath, FromColumns]]:
     """Yield everything that takes values from columns, with its path."""
-    for name in EventMap.model_fields:
+    yield from _sources(("event",), mapping.event)
+    for number, also in enumerate(mapping.also):
+        yield from _sources(("also", number), also)
+        if also.once_per is not None:
+            yield ("also", number, "once_per"), EventId(uuid_of=also.once_per)
+
+
+def _sources(at: TomlPath, event: EventMap | Also) -> Iterator[tuple[TomlPath, FromColumns]]:
+    for name in type(event).model_fields:
         item = getattr(event, name)
         if isinstance(item, FromColumns):
-            yield ("event", name), item
+            yield (*at, name), item
         elif isinstance(item, dict):
             for key, inner in item.items():
-                yield ("event", name, key), inner
+                yield (*at, name, key), inner
     if event.rating is not None:
-        yield ("event", "rating", "scale"), event.rating.scale
-        yield ("event", "rating", "score"), event.rating.score
+        yield (*at, "rating", "scale"), event.rating.scale
+        yield (*at, "rating", "score"), event.rating.score
 
 
 def missing_columns(loaded: LoadedMap, log: Log) -> Iterator[Problem]:
     """Yield a problem for every column that the map names and the log does not have."""
-    for path, item in sources(loaded.mapping.event):
+    for path, item in sources(loaded.mapping):
         for name in [] if item.optional else log.lacks(item.named):
             yield loaded.problem(
                 path, f"the log has no column {name!r}", _columns_hint(log.columns, name)
@@ -48,7 +57,7 @@ def colliding_columns(loaded: LoadedMap, log: Log) -> Iterator[Problem]:
     mapping = loaded.mapping
     if mapping.unmapped != "details" or log.columns is None:
         return
-    spoken_for = {name for _, item in sources(mapping.event) for name in item.named}
+    spoken_for = {name for _, item in sources(mapping) for name in item.named}
     keys: dict[str, str] = dict.fromkeys(mapping.event.details, "the map")
     for column in log.columns:
         if column in spoken_for:

@@ -21,7 +21,7 @@ from pipeline.mapping.values import (
     text_of,
     text_reader,
 )
-from schemas.mapping import EventId, EventMap, FromColumns, Mapping, Number, Time, Value
+from schemas.mapping import EventId, EventMap, FromColumns, Number, Time, Value
 
 #: Namespace of the event ids that are made from rows; changing it would duplicate every such log.
 EVENT_IDS = UUID("ede8ca9a-4192-48b8-8806-be5986debdae")
@@ -58,20 +58,58 @@ def fields_of(event: EventMap) -> list[Field]:
     if event.amount is not None:
         fields.append((("amount",), _number(event.amount, lambda n: format(n, "f")), False))
     for key, detail in event.details.items():
-        read, convert = _cell(detail), detail_reader(detail)
+        read, convert = cell_reader(detail), detail_reader(detail)
         fields.append((("details", key), _chained(read, convert), False))
     return fields
 
 
-def event_id_reader(mapping: Mapping) -> Callable[[Row], str]:
+def namespace_of(source: str, name: str = "") -> UUID:
+    """Return the namespace of the ids that are made for a log, or for a further interaction."""
+    namespace = uuid5(EVENT_IDS, source)
+    return uuid5(namespace, name) if name else namespace
+
+
+def filled_in(event: dict[str, Any], fields: list[Field], values: Cells) -> None:
+    """Read the fields of a row into an interaction.
+
+    Args:
+        event: What there is of it.
+        fields: What reads them.
+        values: The cells of the row.
+
+    Raises:
+        RejectedRecord: A cell cannot be used, or the row lacks what it must have.
+    """
+    for path, read, required in fields:
+        try:
+            value = read(values)
+        except RejectedRecord as cause:
+            raise RejectedRecord(cause.reason, cause.error, ".".join(path)) from None
+        if value is None:
+            if required:
+                raise RejectedRecord(Misfit.MISSING_VALUE.value, "the row has none", ".".join(path))
+        elif len(path) == 1:
+            event[path[0]] = value
+        else:
+            event.setdefault(path[0], {})[path[1]] = value
+    _drop_halves(event)
+
+
+def _drop_halves(event: dict[str, Any]) -> None:
+    """Drop the scale of a rating without a score, and the currency of no amount."""
+    if "score" not in event.get("rating", {"score": 0}):
+        del event["rating"]
+    if "amount" not in event:
+        event.pop("currency", None)
+
+
+def event_id_reader(item: EventId, namespace: UUID) -> Callable[[Row], str]:
     """Return what gives a row its event id; it raises RejectedRecord where the row has none."""
-    item = mapping.event.event_id
-    namespace = uuid5(EVENT_IDS, mapping.source)
     if item.uuid_of_row:
         return lambda row: str(uuid5(namespace, str(row.number)))
     if item.uuid_of is not None:
         return _hashed_id(item, namespace)
-    read = _cell(item)
+    read = cell_reader(item)
 
     def event_id(row: Row) -> str:
         try:
@@ -110,11 +148,11 @@ def _text(item: Value) -> Reader:
     if constant is not None:
         fixed = slug(constant) if item.slug else constant
         return lambda values: fixed
-    return _chained(_cell(item), text_reader(item))
+    return _chained(cell_reader(item), text_reader(item))
 
 
 def _instant(item: Time) -> Reader:
-    read, convert = _cell(item), instant_reader(item)
+    read, convert = cell_reader(item), instant_reader(item)
 
     def instant(values: Cells) -> str | None:
         found = convert(read(values))
@@ -128,7 +166,7 @@ def _number(item: Number, write: Callable[[Decimal], Any]) -> Reader:
     if constant is not None:
         fixed = write(Decimal(repr(constant)))
         return lambda values: fixed
-    read, mark = _cell(item), item.decimal
+    read, mark = cell_reader(item), item.decimal
 
     def number(values: Cells) -> Any:
         found = decimal_of(read(values), mark)
@@ -137,7 +175,7 @@ def _number(item: Number, write: Callable[[Decimal], Any]) -> Reader:
     return number
 
 
-def _cell(item: FromColumns) -> Reader:
+def cell_reader(item: FromColumns) -> Reader:
     """Return what takes an item's cell out of a row, or joins its cells."""
     constant = getattr(item, "constant", None)
     if constant is not None:

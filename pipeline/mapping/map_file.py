@@ -14,12 +14,11 @@ from typing import Any
 from pydantic import BaseModel, ValidationError, create_model
 
 from pipeline.errors import CatalogError, Problem
-from pipeline.toml_lines import TomlLines, read_text
+from pipeline.toml_lines import TomlPath, TomlSource, read_text
 from pipeline.toml_model import read_model
 from schemas.interaction import RATING_SCALES, Envelope, Rating
-from schemas.mapping import Mapping, Value
+from schemas.mapping import Also, EventMap, Mapping, RatingMap, Value
 
-_Path = tuple[str | int, ...]
 _CHECKED = ("action", "segment", "need", "language", "currency", "direction")
 
 
@@ -29,18 +28,15 @@ class LoadedMap:
 
     Attributes:
         mapping: The model.
-        path: Where it was read from.
-        lines: On which line each of its values stands.
+        source: The file it was read from.
     """
 
     mapping: Mapping
-    path: str
-    lines: TomlLines
+    source: TomlSource
 
-    def problem(self, path: _Path, message: str, fix: str = "") -> Problem:
+    def problem(self, path: TomlPath, message: str, fix: str = "") -> Problem:
         """Return a problem with one value of the map."""
-        where = ".".join(str(part) for part in path)
-        return Problem(self.path, self.lines.find(path), where, message, fix)
+        return self.source.problem(path, message, fix)
 
 
 def load(path: Path, channels: frozenset[str]) -> LoadedMap:
@@ -54,15 +50,34 @@ def load(path: Path, channels: frozenset[str]) -> LoadedMap:
         CatalogError: With every problem found.
     """
     mapping, source = read_model(str(path), read_text(path), Mapping)
-    loaded = LoadedMap(mapping, str(path), source.lines)
-    problems = [*_invalid_texts(loaded), *_unknown_channels(loaded, channels), *_rating(loaded)]
+    loaded = LoadedMap(mapping, source)
+    problems = [*_ids_twice(loaded)]
+    for at, event in _events(mapping):
+        problems += _invalid_texts(loaded, at, event)
+        problems += _unknown_channels(loaded, at, event.channel, channels)
+        problems += _rating(loaded, at, event.rating)
     if problems:
         raise CatalogError(sorted(problems, key=lambda problem: problem.line))
     return loaded
 
 
-def _invalid_texts(loaded: LoadedMap) -> Iterator[Problem]:
-    event = loaded.mapping.event
+def _events(mapping: Mapping) -> Iterator[tuple[TomlPath, EventMap | Also]]:
+    yield ("event",), mapping.event
+    for number, also in enumerate(mapping.also):
+        yield ("also", number), also
+
+
+def _ids_twice(loaded: LoadedMap) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for number, also in enumerate(loaded.mapping.also):
+        if also.id in seen:
+            yield loaded.problem(
+                ("also", number, "id"), f"{also.id!r} is there twice", "rename one"
+            )
+        seen.add(also.id)
+
+
+def _invalid_texts(loaded: LoadedMap, at: TomlPath, event: EventMap | Also) -> Iterator[Problem]:
     for name in _CHECKED:
         value: Value | None = getattr(event, name)
         if value is None or value.slug:
@@ -71,29 +86,29 @@ def _invalid_texts(loaded: LoadedMap) -> Iterator[Problem]:
         for below, text in value.results:
             message = _refused(probe, text)
             if message:
-                yield loaded.problem(("event", name, *below), message)
+                yield loaded.problem((*at, name, *below), message)
 
 
-def _unknown_channels(loaded: LoadedMap, channels: frozenset[str]) -> Iterator[Problem]:
-    value = loaded.mapping.event.channel
-    for below, text in value.results:
+def _unknown_channels(
+    loaded: LoadedMap, at: TomlPath, value: Value | None, channels: frozenset[str]
+) -> Iterator[Problem]:
+    for below, text in value.results if value is not None else []:
         if text not in channels:
             yield loaded.problem(
-                ("event", "channel", *below),
+                (*at, "channel", *below),
                 f"{text!r} is not a channel of the catalog",
                 f"use one of {', '.join(sorted(channels))}, or declare it in the catalog",
             )
 
 
-def _rating(loaded: LoadedMap) -> Iterator[Problem]:
-    rating = loaded.mapping.event.rating
+def _rating(loaded: LoadedMap, at: TomlPath, rating: RatingMap | None) -> Iterator[Problem]:
     if rating is None:
         return
     probe = _probe(Rating, "scale")
     for below, text in rating.scale.results:
         if _refused(probe, text):
             yield loaded.problem(
-                ("event", "rating", "scale", *below),
+                (*at, "rating", "scale", *below),
                 f"{text!r} is not a rating scale",
                 f"use one of {', '.join(RATING_SCALES)}",
             )

@@ -1,7 +1,8 @@
 """Rows of a foreign log into interactions, by a map; what does not fit is told apart, row by row.
 
-Each result is a valid interaction or the reason why there is none: as many results as rows. What
-comes out is checked by ``pipeline.decode``, so a mapped row is accepted by every worker.
+Each result is a valid interaction, with what else the row tells of, or the reason why there is
+none: as many results as rows, and a row fits as a whole or not at all. What comes out is checked by
+``pipeline.decode``, so a mapped row is accepted by every worker.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import orjson
 
 from pipeline.decode import Decoded
 from pipeline.errors import CatalogError, RejectedRecord
+from pipeline.mapping.besides import Besides, within
 from pipeline.mapping.columns import colliding_columns, missing_columns, sources
-from pipeline.mapping.fields import event_id_reader, fields_of
+from pipeline.mapping.fields import event_id_reader, fields_of, filled_in, namespace_of
 from pipeline.mapping.log_rows import ROW_COLUMN, BadRow, Log, Row
 from pipeline.mapping.map_file import LoadedMap
 from pipeline.mapping.values import Misfit, json_value, slug
@@ -30,11 +32,13 @@ class Mapped:
         row: The row.
         value: The interaction as JSON.
         decoded: The same, validated.
+        also: Further interactions that the row tells of: as JSON, and validated.
     """
 
     row: Row
     value: bytes
     decoded: Decoded
+    also: tuple[tuple[bytes, Decoded], ...] = ()
 
     @property
     def number(self) -> int:
@@ -84,11 +88,10 @@ class Mapper:
         if problems:
             raise CatalogError(sorted(problems, key=lambda problem: problem.line))
         self._fields = fields_of(mapping.event)
-        self._event_id = event_id_reader(mapping)
+        self._event_id = event_id_reader(mapping.event.event_id, namespace_of(mapping.source))
+        self._besides = Besides(mapping)
         self._details_named = frozenset(mapping.event.details)
-        self._spoken_for = frozenset(
-            name for _, item in sources(mapping.event) for name in item.named
-        )
+        self._spoken_for = frozenset(name for _, item in sources(mapping) for name in item.named)
         self._keep_rest = mapping.unmapped == "details"
 
     def rows(self) -> Iterator[Mapped | Unfit]:
@@ -102,40 +105,42 @@ class Mapper:
                 yield Unfit(row.number, row.line, row.reason, "", row.error, row.raw)
                 continue
             try:
-                value = self._interaction(row)
-                yield Mapped(row, value, self._check(value))
+                yield self._mapped(row)
             except RejectedRecord as cause:
                 yield Unfit(row.number, row.line, cause.reason, cause.field, cause.error, kept(row))
 
-    def _interaction(self, row: Row) -> bytes:
-        event: dict[str, Any] = {
-            "event_id": self._event_id(row),
-            "schema_version": SCHEMA_VERSION,
-        }
-        for path, read, required in self._fields:
+    def _mapped(self, row: Row) -> Mapped:
+        event = self._interaction(row)
+        value, decoded = self._checked(event)
+        also = []
+        found = self._besides.of(row, event["event_id"])
+        for which, further in found:
             try:
-                value = read(row.values)
+                also.append(self._checked(further))
             except RejectedRecord as cause:
-                raise RejectedRecord(cause.reason, cause.error, ".".join(path)) from None
-            if value is None:
-                if required:
-                    raise RejectedRecord(
-                        Misfit.MISSING_VALUE.value, "the row has none", ".".join(path)
-                    )
-            elif len(path) == 1:
-                event[path[0]] = value
-            else:
-                event.setdefault(path[0], {})[path[1]] = value
-        _drop_halves(event)
-        if self._keep_rest:
-            self._add_rest(event, row)
+                raise within(which, cause) from None
+        self._besides.keep(found)
+        return Mapped(row, value, decoded, tuple(also))
+
+    def _checked(self, event: dict[str, Any]) -> tuple[bytes, Decoded]:
         try:
-            return orjson.dumps(event)
+            value = orjson.dumps(event)
         except TypeError:
             raise RejectedRecord(
                 Misfit.NOT_A_VALUE.value,
                 "holds half of a surrogate pair, a number over 64 bits, or is nested too deeply",
             ) from None
+        return value, self._check(value)
+
+    def _interaction(self, row: Row) -> dict[str, Any]:
+        event: dict[str, Any] = {
+            "event_id": self._event_id(row),
+            "schema_version": SCHEMA_VERSION,
+        }
+        filled_in(event, self._fields, row.values)
+        if self._keep_rest:
+            self._add_rest(event, row)
+        return event
 
     def _add_rest(self, event: dict[str, Any], row: Row) -> None:
         details = event.setdefault("details", {})
@@ -165,14 +170,6 @@ class Mapper:
             for key, (below, item) in inner.items()
             if below not in self._spoken_for
         }
-
-
-def _drop_halves(event: dict[str, Any]) -> None:
-    """Drop the scale of a rating without a score, and the currency of no amount."""
-    if "score" not in event.get("rating", {"score": 0}):
-        del event["rating"]
-    if "amount" not in event:
-        event.pop("currency", None)
 
 
 def kept(row: Row) -> bytes:

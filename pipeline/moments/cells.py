@@ -11,12 +11,12 @@ from pipeline.moments.notes import Entry, Found, Promised
 
 #: Key of a cell: customer, number of the group of rules, subject.
 Key = tuple[str, int, str]
-#: Before every instant there is.
-BEGINNING = -(1 << 62)
 #: A cell with more entries than this is looked through for what it can forget.
 MANY = 32
 
 
+#: Before every instant there is.
+BEGINNING = -(1 << 62)
 #: What names something said within a cell: rule (None for a promise) and causing event.
 Name = tuple[int | None, str]
 
@@ -29,12 +29,14 @@ class Said(NamedTuple):
         revision: Number of that statement.
         detected_at: When it was first found.
         status: ``withdrawn`` where it turned out never to have been, else empty.
+        watermark: Watermark at which it was said.
     """
 
     what: Found | Promised
     revision: int
     detected_at: datetime
     status: str = ""
+    watermark: int = BEGINNING
 
 
 #: Shared by the many cells of which nothing was said; never written to.

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from pipeline.moments.cells import BEGINNING, MANY, Cell, Key, Name, Said
 from pipeline.moments.groups import Outcome
-from pipeline.moments.lives import Lives, entries_of
+from pipeline.moments.lives import Lives, merged
 from pipeline.moments.matching import Sighting
 from pipeline.moments.notes import WHEN, Entry, Found, Note, Promised
 from pipeline.moments.rules import STRIKES_PLACE, Rules
@@ -85,6 +85,7 @@ class Detector:
         self._wakes: list[tuple[int, Key]] = []
         self._dirty: dict[Key, None] = {}
         self._late: dict[str, int] = {}
+        self._remembered: set[str] = set()  # whose whole past is at hand until the next advance
         self._facts = Facts(rules.matcher.facts)
         self._of_states: dict[str, set[Key]] = {}
         self._lives = Lives()
@@ -136,19 +137,14 @@ class Detector:
             watermark: Everything earlier has arrived; it never goes back.
             now: Written as the time of detection.
         """
+        self._remembered = set(self._late)
         if self._late:
             self._remember()
         self._before, self.watermark = self.watermark, max(self.watermark, watermark)
         self._wake()
-        dirty, self._dirty = self._dirty, {}
-        for key in dirty:
-            if key[1] in self._above:
-                self._dirty[key] = None
-            else:
-                self._look(key, now)
-        above, self._dirty = self._dirty, {}  # rules about moments come after the moments
-        for key in above:
-            self._look(key, now)
+        self._look_at(lambda number: number not in self._above, now)
+        self._look_at(lambda number: number != STRIKES_PLACE, now)  # rules over moments
+        self._look_at(lambda number: True, now)
         return list(self._unsaid.values())
 
     def confirm(self, changes: Iterable[Change]) -> None:
@@ -160,7 +156,9 @@ class Detector:
             cell = self._cells.get(change.key)
             if cell is not None:
                 status = "withdrawn" if change.withdrawn else ""
-                said = Said(change.what, change.revision, change.detected_at, status)
+                said = Said(
+                    change.what, change.revision, change.detected_at, status, self.watermark
+                )
                 cell.tell(name, said)
 
     # --- events ---------------------------------------------------------------------------------
@@ -264,6 +262,12 @@ class Detector:
 
     # --- looking --------------------------------------------------------------------------------
 
+    def _look_at(self, wanted: Callable[[int], bool], now: datetime) -> None:
+        """Look at the cells of some groups that need it; they may call for others."""
+        for key in [key for key in self._dirty if wanted(key[1])]:
+            del self._dirty[key]
+            self._look(key, now)
+
     def _look(self, key: Key, now: datetime) -> None:
         cell = self._cells.get(key)
         if cell is None:
@@ -301,7 +305,11 @@ class Detector:
 
     def _outcome(self, key: Key, cell: Cell) -> Outcome:
         customer, number, _ = key
-        if key[1] in self._above and customer not in self._struck:
+        if (
+            key[1] in self._above
+            and customer not in self._struck
+            and customer not in self._remembered
+        ):
             self._lives.forget(customer, self._before - self._rules.memory)
             cell.floor = max(cell.floor, self._before)
         if number == STRIKES_PLACE:
@@ -311,9 +319,11 @@ class Detector:
         if number in self._rules.states:
             entries = played(entries, self._facts, customer)
         if group.of_moments:
-            moments = entries_of(self._lives.of(customer), group)
-            entries = sorted([*entries, *moments], key=lambda entry: entry[:2])
-        return group.evaluate(entries, self.watermark) if entries else Outcome(keep=BEGINNING)
+            entries = merged(entries, self._lives.of(customer), group, self._rules.over)
+        outcome = group.evaluate(entries, self.watermark) if entries else Outcome(keep=BEGINNING)
+        if group.of_moments:
+            outcome.keep += self._rules.below
+        return outcome
 
     def _strikes(self, customer: str) -> Outcome:
         outcome = Outcome(keep=BEGINNING)
@@ -344,11 +354,7 @@ class Detector:
         said = cell.said.get(name)
         if isinstance(what, Found) and place is not None:
             self._live(key, place, cause, what)
-        if (
-            said is not None
-            and not said.status
-            and (_equal(said.what, what) or self._ahead(said.what))
-        ):
+        if said is not None and not said.status and (_equal(said.what, what) or self._ahead(said)):
             self._unsaid.pop((key, name), None)
             return
         revision = 1 if said is None else said.revision + 1
@@ -360,7 +366,7 @@ class Detector:
         self._unsaid.pop((key, name), None)
         if said.status or self._settled(key, place, said.what, cell.floor):
             return
-        if self._ahead(said.what):
+        if self._ahead(said):
             return
         if place is not None:
             self._live(key, place, cause, None)
@@ -377,14 +383,9 @@ class Detector:
         watched = 0 if place is None else self._rules.watched(key[1], place)
         return what.occurred_at + watched < floor
 
-    def _ahead(self, what: Found | Promised) -> bool:
-        """Whether it was said with a later watermark than the present one, after a restart."""
-        if isinstance(what, Promised):
-            return what.status in ("broken", "kept_late") and self.watermark <= what.due_at
-        by_time = what.closed_at is not None and not what.closed_by
-        if by_time and what.closed_at is not None and self.watermark <= what.closed_at:
-            return True
-        return what.due_at == what.occurred_at and self.watermark <= what.occurred_at
+    def _ahead(self, said: Said) -> bool:
+        """Whether it was said with a later watermark than the present one, before a restart."""
+        return said.watermark > self.watermark
 
     def _live(self, key: Key, place: int, cause: str, what: Found | None) -> None:
         """Tell the rules that look at moments what became of one."""

@@ -100,29 +100,36 @@ def rate(
     closing: Closing,
     more_than: int,
     within: int,
+    ends: bool,
 ) -> Result:
-    """Find moments where more than so many come in a rolling time, until fewer do."""
+    """Find moments where more than so many come in a rolling time, until fewer do.
+
+    ``ends`` is False for a glory, which is never over.
+    """
     found: list[Found] = []
     pending: list[tuple[int, int]] = []
     rolling: list[Entry] = []
     begun: tuple[Found, int] | None = None
 
-    def end(at: int, by: str) -> None:
+    def end(at: int, by: str, is_last: bool = False) -> None:
         nonlocal begun
-        if begun is not None:
-            moment, place = begun
-            calm = moment
-            if at <= moment.occurred_at + closing.open_for:
-                calm = moment._replace(status="resolved", closed_at=at, closed_by=by)
-            other = closed(moment, entries, place + 1, closing)
-            sooner = other.closed_at is not None and other.closed_at <= at
-            found.append(other if sooner else calm)
-            begun = None
+        if begun is None:
+            return
+        moment, place = begun
+        begun = None
+        over = ends and at <= moment.occurred_at + closing.open_for
+        if over and is_last and watermark <= at:
+            pending.append((moment.cause.at, at))
+            over = False
+        calm = moment._replace(status="resolved", closed_at=at, closed_by=by) if over else moment
+        other = closed(moment, entries, place + 1, closing)
+        sooner = other.closed_at is not None and (not over or other.closed_at <= at)
+        found.append(other if sooner else calm)
 
     for place, entry in enumerate(entries):
         if not entry.parts & WHEN:
             continue
-        if rolling and entry.at >= rolling[-1].at + within:
+        if rolling and entry.at > rolling[-1].at + within:
             end(rolling[-1].at + within, "")
         rolling = [other for other in rolling if entry.at - other.at < within]
         rolling.append(entry)
@@ -131,12 +138,8 @@ def rate(
         elif begun is None:
             ids = tuple(other.event_id for other in rolling)
             begun = Found(entry.note, ids, entry.at), place
-    if begun is not None:
-        if watermark > rolling[-1].at + within:
-            end(rolling[-1].at + within, "")
-        else:
-            found.append(closed(begun[0], entries, begun[1] + 1, closing))
-            pending.append((begun[0].cause.at, rolling[-1].at + within))
+    if rolling:
+        end(rolling[-1].at + within, "", is_last=True)
     return found, pending
 
 
@@ -287,7 +290,8 @@ def early(
             both = sorted((made, answer), key=lambda note: note[:2])
             evidence = tuple(note.event_id for note in both)
             moment = Found(answer, evidence, answer.at, promise.due_at)
-            found.append(closed(moment, entries, _place(entries, answer) + 1, closing))
+            complete = max(promise.place, _place(entries, answer))
+            found.append(closed(moment, entries, complete + 1, closing))
     return found, ()
 
 

@@ -261,7 +261,13 @@ def _of_rule(number: int, place: int, rule: Rule, calendars: Mapping[str, Calend
         find = partial(finding.count, closing=closing, wanted=rule.count, within=within)
     elif isinstance(rule, Rate):
         parts, span = _parts(WHEN, rule.when), 2 * within
-        find = partial(finding.rate, closing=closing, more_than=rule.more_than, within=within)
+        find = partial(
+            finding.rate,
+            closing=closing,
+            more_than=rule.more_than,
+            within=within,
+            ends=rule.kind == "pain",
+        )
     elif isinstance(rule, SequenceRule):
         parts = [*_parts(FIRST, rule.first), *_parts(THEN, rule.then)]
         parts += _parts(UNLESS, rule.unless)
@@ -288,6 +294,8 @@ def _parts(part: int, patterns: Sequence[Pattern]) -> list[tuple[int, Pattern]]:
 
 def _closing(rule: RuleBase, bit: int, resolve: int = 0, retract: int = 0) -> Closing:
     resolve |= bit if rule.resolved_by else 0
+    if rule.kind == "glory":  # there is nothing to mend
+        resolve = 0
     retract |= bit << 1 if rule.retracted_by else 0
     return Closing(resolve, retract, rule.open_for // _MICROSECOND)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from operator import itemgetter
+
 from pipeline.moments.groups import Group
 from pipeline.moments.notes import Entry
 from pipeline.moments.rules import refers
@@ -43,10 +46,23 @@ class Lives:
             self._known.pop(customer, None)
 
 
-def entries_of(moments: list[Pain], group: Group) -> list[Entry]:
-    """Return moments as the events that the rules of a group look at."""
-    found: list[Entry] = []
+def merged(
+    entries: Sequence[Entry], moments: Sequence[Pain], group: Group, over: frozenset[str]
+) -> list[Entry]:
+    """Return what the rules of a group look at: events, and moments as if they were events.
+
+    At one instant events come before moments, and what was resolved before what began.
+
+    Args:
+        entries: The events.
+        moments: The customer's moments.
+        group: The group.
+        over: Rules whose moments no rule looks at.
+    """
+    found = [((entry.at, 0, entry.event_id), entry) for entry in entries]
     for moment in moments:
+        if moment.rule in over:
+            continue
         opened = resolved = 0
         for part, pattern in group.parts:
             ref = pattern.moment
@@ -56,8 +72,10 @@ def entries_of(moments: list[Pain], group: Group) -> list[Entry]:
                 opened |= part
             else:
                 resolved |= part
-        for at, parts in ((moment.at, opened), (moment.resolved_at, resolved)):
+        for at, rank, parts in ((moment.resolved_at, 1, resolved), (moment.at, 2, opened)):
             if parts and at is not None:
                 note = moment.note._replace(at=at, event_id=moment.moment_id)
-                found.append(Entry(at, moment.moment_id, parts, note))
-    return found
+                entry = Entry(at, moment.moment_id, parts, note)
+                found.append(((at, rank, moment.moment_id), entry))
+    found.sort(key=itemgetter(0))
+    return [entry for _, entry in found]

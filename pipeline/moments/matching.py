@@ -24,7 +24,6 @@ from schemas.rules import Pattern, placeholders
 
 #: Kinds of events whose rules are remembered; actions are open-ended.
 _MOST_KINDS = 100_000
-_MILLISECOND = 1_000
 
 
 class Part(NamedTuple):
@@ -245,8 +244,7 @@ class Matcher:
             classification.touchpoint,
             need,
             event.get("segment") or "",
-            # as it is stored
-            None if due is None else microseconds(due) // _MILLISECOND * _MILLISECOND,
+            None if due is None else microseconds(due),
             values or None,
         )
         return Sighting(customer, note, tuple(found), facts)

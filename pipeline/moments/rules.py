@@ -22,8 +22,10 @@ class Rules:
         matcher: Finds the parts that events play.
         strikes: When many pains are too many, or None.
         of_moments: The groups that look at moments of other rules.
+        over: Ids of the rules in them: none of them looks at moments of another.
         memory: How long after it occurred, or was resolved, a moment can matter to those groups
             and to strikes, microseconds.
+        below: How long after it occurred a moment that they look at can change, microseconds.
     """
 
     def __init__(self, loaded: LoadedCatalog) -> None:
@@ -45,15 +47,24 @@ class Rules:
             for _, pattern in group.parts
             if pattern.moment is not None
         ]
-        seen = {place for group in self.of_moments for place in group.asked}
+        over = {place for group in self.of_moments for place in group.asked}
         self._minded = [
-            place not in seen and self._minds(rule) for place, rule in enumerate(catalog.rules)
+            self._minds(rule, place in over) for place, rule in enumerate(catalog.rules)
         ]
+        self.over = frozenset(catalog.rules[place].id for place in over)
+        # a pain that turns out to be none changes what was found over it
+        below = [
+            asked.watched
+            for group in self.groups
+            for place, asked in group.asked.items()
+            if self._minded[place]
+        ]
+        self.below = max(below, default=0)
         self._window = 0
-        self.memory = max((group.span + group.watched for group in self.of_moments), default=0)
         if self.strikes is not None:
             self._window = self.strikes.window // timedelta(microseconds=1)
-            self.memory = max(self.memory, 2 * self._window)
+        spans = [group.span + group.watched for group in self.of_moments]
+        self.memory = max([2 * self._window, *spans]) + self.below
 
     @property
     def reach(self) -> int:
@@ -67,8 +78,9 @@ class Rules:
     def watched(self, group: int, place: int) -> int:
         """Return how long after it occurred a moment can change, microseconds."""
         if place == STRIKES_PLACE:
-            return self._window
-        return self.groups[group].asked[place].watched
+            return self._window + self.below
+        above = self.groups[group]
+        return above.asked[place].watched + (self.below if above.of_moments else 0)
 
     def kind(self, place: int) -> str:
         """Return whether a rule finds pain or glory."""
@@ -83,10 +95,10 @@ class Rules:
         found = {rule.id: place for place, rule in enumerate(self.catalog.rules)}
         return {**found, STRIKES: STRIKES_PLACE}
 
-    def _minds(self, rule: RuleBase) -> bool:
+    def _minds(self, rule: RuleBase, is_over: bool) -> bool:
         if self.strikes is not None and rule.kind == "pain":
             return True
-        return any(refers(ref, rule.kind, rule.id) for ref in self._refs)
+        return not is_over and any(refers(ref, rule.kind, rule.id) for ref in self._refs)
 
 
 def refers(ref: MomentRef, kind: str, rule: str) -> bool:

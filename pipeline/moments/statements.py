@@ -153,7 +153,8 @@ class Statements:
                 row.closed_by,
             )
             status = "withdrawn" if withdrawn else ""
-            statement = Said(what, row.revision, row.detected_at, status)
+            at = microseconds(row.watermark)
+            statement = Said(what, row.revision, row.detected_at, status, at)
             found.setdefault(key, {})[place, row.cause] = statement
         for promise in promises:
             number = self._promises.get(promise.promise)
@@ -161,7 +162,9 @@ class Statements:
                 continue
             key = (promise.customer_key, number, promise.subject)
             status = "withdrawn" if promise.status == "withdrawn" else ""
-            statement = Said(_promised(promise), promise.revision, promise.changed_at, status)
+            at = microseconds(promise.watermark)
+            kept = _promised(promise)
+            statement = Said(kept, promise.revision, promise.changed_at, status, at)
             found.setdefault(key, {})[None, promise.made_by] = statement
         return found
 

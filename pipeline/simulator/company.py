@@ -94,9 +94,20 @@ _once_bought(
     *("consideration", "satisfaction"),
     *("contact_form", "phone_menu", "phone_support", "live_chat", "help_desk_ticket"),
 )
-_twice_bought("satisfaction", "loyalty", "follow_up_email", "thank_you_message", "nps_survey")
+_twice_bought(
+    "satisfaction", "loyalty", "follow_up_email", "thank_you_message", "nps_survey", "thanks"
+)
 #: Touchpoints that look at who has complained as somebody to be satisfied again.
 _WARY = frozenset({"cross_sell_email", "nps_survey"})
+
+#: What customers want at the touchpoints of service, where an event does not say it.
+SERVICE_NEEDS = {
+    **dict.fromkeys(("contact_form", "faq", "store_help_visit", "phone_menu"), "get_help"),
+    **dict.fromkeys(("phone_support", "live_chat", "help_desk_ticket"), "get_help"),
+    **dict.fromkeys(("complaint", "complaint_answer"), "complain"),
+    **dict.fromkeys(("product_return", "refund"), "get_refund"),
+    **dict.fromkeys(("cancellation", "suspension"), "cancel_or_suspend"),
+}
 
 #: Touchpoint of an interaction that no touchpoint of the company is meant by, and its stage.
 NONE = "unclassified"

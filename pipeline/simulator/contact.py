@@ -57,7 +57,7 @@ def talk(trip: Trip, touchpoint: str, topic: str | None, call_id: str, **extra: 
 
 
 def ask(trip: Trip, product: Product) -> Script:
-    """Ask about a product, on the channel the customer prefers."""
+    """Ask about a product, on the channel the customer prefers; most are answered."""
     preferred = trip.customer.contact
     topic = "product_question"
     about = {"topic": topic, "product_id": product.id}
@@ -78,12 +78,22 @@ def ask(trip: Trip, product: Product) -> Script:
     elif preferred == "email":
         wait = trip.minutes(2, 60)
         yield Step(wait, "email", "buying_question", "email_received", about, extra, 24 * HOUR)
+        yield from _write_back(trip, topic)
     else:
         fields: Fields = {"form_id": topic, "product_id": product.id}
         channel = "app" if trip.customer.shops == "app" else "web"
         yield trip.click(
             trip.minutes(1, 9), channel, "buying_question", "form_submitted", fields, need="compare"
         )
+        yield from _write_back(trip, topic)
+
+
+def _write_back(trip: Trip, topic: str) -> Script:
+    if trip.dice.chance(0.85):
+        details: Fields = {"message_id": trip.number("M"), "topic": topic}
+        sent: Fields = {"direction": "outbound", "need": "compare"}
+        wait = trip.days(0, 1, "office")
+        yield Step(wait, "email", "buying_question", "email_sent", details, sent)
 
 
 def chat(trip: Trip, wait: int, touchpoint: str, topic: str, **extra: Any) -> Script:

@@ -89,6 +89,18 @@ class Clock:
             return self._midnights[day] + wall
         return self._noons[day] + wall - 12 * HOUR  # the clock is changed between two and three
 
+    def office(self, moment: int, work: int) -> int:
+        """Return when so many milliseconds of office time, 9 to 17 on weekdays, have passed."""
+        day = self.day(moment)
+        while True:
+            if (self._weekday + day) % 7 < 5:
+                opens, closes = self._noons[day] - 3 * HOUR, self._noons[day] + 5 * HOUR
+                begins = max(opens, moment)
+                if begins + work <= closes:
+                    return begins + work
+                work -= max(0, closes - begins)
+            day += 1
+
     def utc(self, moment: int) -> str:
         """Write a moment as UTC, e.g. ``2026-09-02T07:15:30.250Z``."""
         return f"{self._written(moment)}Z"

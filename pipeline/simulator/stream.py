@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from heapq import heappop, heappush
 
 import orjson
 
 from pipeline.errors import SettingsError
 from pipeline.simulator import noise
+from pipeline.simulator.book import Book
 from pipeline.simulator.company import BUYING, COMPLAINING, stage
 from pipeline.simulator.customers import Customer, begin
 from pipeline.simulator.dice import Dice
 from pipeline.simulator.hours import BEYOND, Clock
+from pipeline.simulator.stories import Stories
 from pipeline.simulator.trip import Fields, Script, Step, Trip
 from schemas.interaction import SCHEMA_VERSION
 
@@ -28,6 +30,8 @@ START = date(2026, 9, 2)
 _FIRST, _LAST = date(1970, 1, 2), date(2099, 12, 31)
 #: Channels whose systems write local time with an offset.
 _LOCAL = frozenset({"store", "kiosk", "phone"})
+#: Stories that plant moments of truth, for each ordinary journey.
+_STORIES = 0.25
 
 
 @dataclass(frozen=True)
@@ -122,12 +126,25 @@ class Produced:
     arrived_at: int
 
 
-def simulate(plan: Plan) -> Iterator[Produced]:
-    """Produce the lines of a simulation in the order in which they arrive."""
+def start_for(days: int, today: date) -> date:
+    """Return the first day of a simulation that names none: ``START``, or so early that it is over.
+
+    What claims to be of the future is taken as of now, and nothing of it would fit the truth.
+    """
+    return min(START, today - timedelta(days=days + 1))
+
+
+def simulate(plan: Plan, book: Book | None = None) -> Iterator[Produced]:
+    """Produce the lines of a simulation in the order in which they arrive.
+
+    Args:
+        plan: What to simulate.
+        book: Where to note what happens, to tell the moments of truth when all is produced.
+    """
     arriving: list[tuple[int, int, bytes, Truth]] = []
     line = 0
     with_noise = _Noise(plan, arriving)
-    for moment, event, truth in _happening(plan):
+    for moment, event, truth in _happening(plan, book):
         while arriving and arriving[0][0] < moment:  # nothing can arrive before it happens
             line += 1
             yield _produced(line, heappop(arriving))
@@ -137,19 +154,27 @@ def simulate(plan: Plan) -> Iterator[Produced]:
         yield _produced(line, heappop(arriving))
 
 
+def moments_of(plan: Plan) -> Book:
+    """Return what happens in a simulation, noted; ``Book.moments`` tells the moments of truth."""
+    book = Book(plan.start, plan.days)
+    for _ in _happening(plan, book):
+        pass
+    return book
+
+
 def _produced(line: int, arrival: tuple[int, int, bytes, Truth]) -> Produced:
     moment, _, value, truth = arrival
     truth.line = line
     return Produced(value, truth, moment)
 
 
-def _happening(plan: Plan) -> Iterator[tuple[int, Fields, Truth]]:
+def _happening(plan: Plan, book: Book | None) -> Iterator[tuple[int, Fields, Truth]]:
     """Yield what happens in the order of (event time, event id), each with its truth."""
     dice = Dice(f"events {plan.scale}")
     clock = Clock(plan.start, plan.days)
     customers = [Customer(index, dice) for index in range(plan.customers)]
     ahead: list[tuple[int, str, Step, Script, Trip]] = []
-    chance, end = dice.random, clock.end
+    chance, end, stories = dice.random, clock.end, Stories()
 
     def advance(script: Script, trip: Trip) -> None:
         step = next(script, None)
@@ -159,11 +184,19 @@ def _happening(plan: Plan) -> Iterator[tuple[int, Fields, Truth]]:
     for day in range(plan.days):
         morning, evening = clock.midnight(day), clock.midnight(day + 1)
         for customer in customers:
-            if chance() < customer.rate:
+            fate = chance()
+            if fate < customer.rate:
                 trip = Trip(customer, morning, dice, clock)
                 advance(begin(customer, dice)(trip), trip)
+            elif fate < customer.rate * (1 + _STORIES):
+                story = stories.next(plan.days - day, customer.purchases > 0)
+                if story is not None:
+                    trip = Trip(customer, morning, dice, clock)
+                    advance(story(trip), trip)
         while ahead and ahead[0][0] < evening:
             moment, event_id, step, script, trip = heappop(ahead)
+            if book is not None:
+                book.note(trip.customer.customer_id, moment, event_id, step)
             yield moment, _event(moment, event_id, step, trip), _truth(event_id, step, trip)
             trip.now = moment
             advance(script, trip)

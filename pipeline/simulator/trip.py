@@ -19,6 +19,18 @@ if TYPE_CHECKING:
 Fields = dict[str, Any]
 
 
+class Mark(NamedTuple):
+    """What a story means by one of its steps.
+
+    Attributes:
+        rule: Rule of moments of truth that it is about.
+        why: Why the rule must not find a moment here, though nearly; None where it must.
+    """
+
+    rule: str
+    why: str | None = None
+
+
 class Step(NamedTuple):
     """What happens next.
 
@@ -30,6 +42,7 @@ class Step(NamedTuple):
         details: The event's details.
         extra: Other fields of the event.
         promise: Milliseconds until something promised here is due; 0 for no promise.
+        marks: Moments of truth that a story plants here, or nearly.
     """
 
     wait: int
@@ -39,6 +52,15 @@ class Step(NamedTuple):
     details: Fields
     extra: Fields
     promise: int = 0
+    marks: tuple[Mark, ...] = ()
+
+    def causes(self, *rules: str) -> Step:
+        """Return the step as the cause of moments of these rules."""
+        return self._replace(marks=(*self.marks, *map(Mark, rules)))
+
+    def spares(self, why: str, *rules: str) -> Step:
+        """Return the step as one at which these rules must stay silent, and why."""
+        return self._replace(marks=(*self.marks, *(Mark(rule, why) for rule in rules)))
 
 
 Script = Iterator[Step]

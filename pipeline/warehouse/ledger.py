@@ -162,7 +162,7 @@ class Ledger:
             since: Compared with ``occurred_at`` of the latest revision.
         """
         asked = {"table": "moment_records", "kept_at": "cause_at", "asked_at": "occurred_at"}
-        latest = _moments(self._revisions(MomentRow, {**asked, **_recent(partitions, since)}))
+        latest = latest_moments(self._revisions(MomentRow, {**asked, **_recent(partitions, since)}))
         return {key: row for key, row in latest.items() if row.occurred_at >= since}
 
     def promises(self, partitions: Collection[int], since: datetime) -> dict[UUID, PromiseRow]:
@@ -173,16 +173,18 @@ class Ledger:
             since: Compared with ``due_at`` of the latest revision.
         """
         asked = {"table": "promise_records", "kept_at": "made_at", "asked_at": "due_at"}
-        latest = _promises(self._revisions(PromiseRow, {**asked, **_recent(partitions, since)}))
+        latest = latest_promises(
+            self._revisions(PromiseRow, {**asked, **_recent(partitions, since)})
+        )
         return {key: row for key, row in latest.items() if row.due_at >= since}
 
     def moments_of(self, customer_keys: Collection[str]) -> list[MomentRow]:
         """Return the latest revision of every moment of some customers."""
-        return list(_moments(self._of(MomentRow, customer_keys)).values())
+        return list(latest_moments(self._of(MomentRow, customer_keys)).values())
 
     def promises_of(self, customer_keys: Collection[str]) -> list[PromiseRow]:
         """Return the latest revision of every promise to some customers."""
-        return list(_promises(self._of(PromiseRow, customer_keys)).values())
+        return list(latest_promises(self._of(PromiseRow, customer_keys)).values())
 
     def interactions(
         self,
@@ -207,7 +209,7 @@ class Ledger:
                 an event did not carry is empty or None.
         """
         asked = _asked(next_offsets, since, touchpoints)
-        selected = f"{_selected(columns)} {_BEFORE} AND {_IN_RANGE}"
+        selected = f"{selected_columns(columns)} {_BEFORE} AND {_IN_RANGE}"
         for first, end in self._ranges(_BEFORE, asked):
             yield self._events(selected, {**asked, "first": first, "end": end}, columns)
 
@@ -221,7 +223,9 @@ class Ledger:
     ) -> list[Interaction]:
         """Return what ``interactions`` gives, of some customers only."""
         asked, keys = _asked(next_offsets, since, touchpoints), list(customer_keys)
-        selected = f"{_selected(columns)} {_BEFORE} AND customer_key IN {{customers:Array(String)}}"
+        selected = (
+            f"{selected_columns(columns)} {_BEFORE} AND customer_key IN {{customers:Array(String)}}"
+        )
         found: list[Interaction] = []
         for start in range(0, len(keys), _MAX_CUSTOMERS):
             some = {**asked, "customers": keys[start : start + _MAX_CUSTOMERS]}
@@ -285,7 +289,8 @@ class Ledger:
             )
 
 
-def _moments(revisions: Iterable[MomentRow]) -> dict[UUID, MomentRow]:
+def latest_moments(revisions: Iterable[MomentRow]) -> dict[UUID, MomentRow]:
+    """Return the latest revision of every moment."""
     latest: dict[UUID, MomentRow] = {}
     for row in revisions:
         known = latest.setdefault(row.moment_id, row)
@@ -294,7 +299,8 @@ def _moments(revisions: Iterable[MomentRow]) -> dict[UUID, MomentRow]:
     return latest
 
 
-def _promises(revisions: Iterable[PromiseRow]) -> dict[UUID, PromiseRow]:
+def latest_promises(revisions: Iterable[PromiseRow]) -> dict[UUID, PromiseRow]:
+    """Return the latest revision of every promise."""
     latest: dict[UUID, PromiseRow] = {}
     for row in revisions:
         known = latest.setdefault(row.promise_id, row)
@@ -327,7 +333,7 @@ def _read(columns: Sequence[str]) -> list[str]:
     return [*_PLACE, *(name for name in columns if name not in _PLACE)]
 
 
-def _selected(columns: Sequence[str]) -> str:
+def selected_columns(columns: Sequence[str]) -> str:
     """Return the SELECT of what has to be read.
 
     Raises:

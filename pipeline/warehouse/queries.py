@@ -172,5 +172,5 @@ def _prepared(
 
 
 def _nearest(name: str, known: list[str]) -> str:
-    near = get_close_matches(name, known, 3, 0.4)
+    near = get_close_matches(name, known, 3, 0.6)
     return f"(did you mean {' or '.join(near)}?)" if near else f"(there are: {', '.join(known)})"

@@ -37,6 +37,9 @@ UNITS = frozenset(
     ["text", "list", "count", "number", "share", "difference", "seconds", "time", "measured"]
 )
 
+#: What to write where an instant is wanted.
+A_TIME = "a time such as 2026-10-01 or 2026-10-01T12:00:00Z"
+
 _PARAM = re.compile(r"^param (\w+) ([^=:]+(?:\([^)]*\))?)(?: = (.*?))?: (.+)$")
 _COLUMN = re.compile(r"^column (\w+) (\w+): (.+)$")
 _PIVOT = re.compile(r"^pivot (\w+) (\w+): ([\w ]+)$")
@@ -187,7 +190,7 @@ def _reader(kind: str) -> tuple[Callable[[str], Any], str]:
         most = 2 ** int(unsigned[1]) - 1
         return lambda text: _whole(text, most), f"a whole number from 0 to {most}"
     if kind.startswith("DateTime64"):
-        return _instant, "a time such as 2026-10-01 or 2026-10-01T12:00:00Z"
+        return read_instant, A_TIME
     if kind == "Float64":
         return _number, "a number, 0 or more"
     if kind == "Bool":
@@ -209,8 +212,12 @@ def _number(text: str) -> float:
     return value
 
 
-def _instant(text: str) -> datetime:
-    """Read an ISO 8601 date or time; UTC where it names no zone."""
+def read_instant(text: str) -> datetime:
+    """Read an ISO 8601 date or time; UTC where it names no zone.
+
+    Raises:
+        ValueError: It is none.
+    """
     # Python 3.10 does not know the Z
     value = datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith(("Z", "z")) else text)
     if value.tzinfo is None:

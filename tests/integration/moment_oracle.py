@@ -30,8 +30,8 @@ def latest(rows: Iterable[_Row]) -> list[_Row]:
     return list(known.values())
 
 
-def standing(rows: Iterable[MomentRow]) -> list[MomentRow]:
-    """The latest revisions of moments that are shown."""
+def standing(rows: Iterable[_Row]) -> list[_Row]:
+    """The latest revisions of what is shown."""
     return [row for row in latest(rows) if row.status != "withdrawn"]
 
 

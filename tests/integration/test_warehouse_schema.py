@@ -19,6 +19,7 @@ from pipeline.warehouse.catalog_tables import publish
 from pipeline.warehouse.ddl import Migration, render, shipped
 from pipeline.warehouse.migrate import check_schema, migrate, pending
 from schemas.catalog import Catalog
+from schemas.rules import Strikes
 from tests.integration.warehouse_engine import Fresh, engine
 from tests.integration.warehouse_records import TOPIC_IDS, insert, record
 from tests.unit.catalogs import SMALL
@@ -102,6 +103,34 @@ def test_a_migration_that_broke_off_is_run_again(fresh: Fresh) -> None:
         for statement in render(migration, settings.database, None):
             client.command(statement.sql)
     check_schema(client)
+
+
+def test_what_was_stored_before_exact_numbers_stays(
+    fresh: Fresh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, settings = fresh()
+    monkeypatch.setattr(module, "shipped", lambda: shipped()[:6])
+    migrate(client, settings)
+    due = record()["occurred_at"] + timedelta(hours=1, milliseconds=7)
+    rows = [record(n, rating_score=0.1, sentiment=0.5, promise_due_at=due) for n in range(1000)]
+    names = [name for name in rows[0] if name not in ("clock", "claimed_at")]
+    values = [[row[name] for name in names] for row in rows]
+    client.insert("interaction_records", values, column_names=names)
+    monkeypatch.undo()
+    migrate(client, settings)
+    insert(client, [record(1000, rating_score=0.1, sentiment=-0.7)], 1)
+    found = client.query(
+        "SELECT rating_score, sentiment, promise_due_at, clock, claimed_at, count() "
+        "FROM interactions GROUP BY ALL ORDER BY count()"
+    )
+    assert [tuple(row) for row in found.result_rows] == [
+        (0.1, -0.7, None, "", None, 1),
+        (pytest.approx(0.1, rel=1e-7), 0.5, due, "", None, 1000),
+    ]
+    places = [(("interactions.web", TOPIC_IDS[0], 0), offset) for offset in (0, 999, 1000, 1001)]
+    assert Fence(client, "interaction_records").missing(places) == [False, False, False, True]
+    client.command("OPTIMIZE TABLE interaction_records FINAL")
+    assert Fence(client, "interaction_records").missing(places) == [False, False, False, True]
 
 
 def test_an_edited_file_is_refused(fresh: Fresh, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,13 +217,43 @@ def test_the_read_back_uses_the_projections(large: Client) -> None:
 
 def test_a_question_about_one_customer_reads_only_theirs(large: Client) -> None:
     customer = large.query("SELECT any(customer_key) FROM interaction_records").result_rows[0][0]
-    for view in ("interactions", "journeys", "journeys_by_gap(gap_seconds = 60)"):
+    for view in (
+        "interactions",
+        "journeys",
+        "journeys_by_gap(gap_seconds = 60)",
+        "customers",
+        "customers_before(before = '2099-01-01')",
+    ):
         plan = large.query(
             f"EXPLAIN indexes = 1 SELECT * FROM {view} WHERE customer_key = {{c:String}}",  # noqa: S608
             parameters={"c": customer},
         )
         read, every = granules("\n".join(row[0] for row in plan.result_rows))
         assert read <= 3 < 20 < every
+
+
+def test_a_question_about_the_moments_of_one_customer_reads_only_theirs(large: Client) -> None:
+    for table, key, at in (
+        ("moment_records", "moment_id", "cause_at"),
+        ("promise_records", "promise_id", "made_at"),
+    ):
+        large.command(
+            f"INSERT INTO {table} ({key}, revision, customer_key, {at}) "  # noqa: S608
+            "SELECT generateUUIDv4(), 1, lower(hex(sipHash128(number % 20000))), now64(6) "
+            "FROM numbers(200000)"
+        )
+    customer = large.query("SELECT any(customer_key) FROM moment_records").result_rows[0][0]
+    tables = {"moments": 1, "moments_by_event": 1, "promises": 1, "customer_strikes": 1}
+    for view, number in {**tables, "trust_balance": 2}.items():
+        plan = large.query(
+            f"EXPLAIN indexes = 1 SELECT * FROM {view} WHERE customer_key = {{c:String}}",  # noqa: S608
+            parameters={"c": customer},
+        )
+        text = "\n".join(row[0] for row in plan.result_rows)
+        found = [
+            (int(read), int(every)) for read, every in re.findall(r"Granules: (\d+)/(\d+)", text)
+        ]
+        assert sum(read <= 3 < 20 < every for read, every in found) == number
 
 
 def test_rows_can_be_deleted_and_the_read_back_follows(fresh: Fresh) -> None:
@@ -217,6 +276,61 @@ def catalog(**changes: Any) -> Catalog:
 def current(client: Client) -> list[tuple[Any, ...]]:
     found = client.query("SELECT version, name, journey_gap_seconds FROM current_catalog")
     return [tuple(row) for row in found.result_rows]
+
+
+MOMENTS = """
+[[rules]]
+id = "long_queue"
+name = "Long queue"
+type = "single"
+kind = "pain"
+severity = "high"
+version = "2"
+owner = "Telephony"
+text = "{customer} waits"
+source = "a test"
+when = { touchpoint = "product_page" }
+
+[[rules]]
+id = "thanked"
+name = "Thanks"
+type = "count"
+kind = "glory"
+text = "{customer} is glad"
+source = "another test"
+when = { touchpoint = "product_page" }
+count = 2
+within = "1d"
+
+[[promises]]
+id = "answer"
+name = "Answer"
+version = "3"
+made = { touchpoint = "product_page" }
+kept = { direction = "outbound" }
+term = "48h"
+before = "1h"
+open_for = "30d"
+calendar = "office"
+
+[[promises]]
+id = "delivery"
+name = "Delivery"
+made = { touchpoint = "point_of_sale" }
+kept = { direction = "outbound" }
+
+[[calendars]]
+id = "office"
+zone = "UTC"
+hours = { mon = ["09:00-17:00"] }
+
+[trust]
+glories_per_pain = 7.5
+
+[strikes]
+threshold = 4
+window = "2w"
+"""
 
 
 def test_the_catalog_published_last_is_current(fresh: Fresh) -> None:
@@ -277,6 +391,39 @@ def test_the_current_catalog_is_shown_in_its_order(fresh: Fresh) -> None:
         )
         for place, item in enumerate(shown.touchpoints, 1)
     ]
+
+
+def test_the_catalog_says_what_moments_are_found_and_how_they_weigh(fresh: Fresh) -> None:
+    client, settings = fresh()
+    migrate(client, settings)
+    weights = "SELECT glories_per_pain, strikes_threshold, strikes_window_seconds FROM "
+
+    def rows(sql: str) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in client.query(sql).result_rows]
+
+    publish(client, catalog(), "0+z")
+    assert rows(weights + "current_catalog") == [(12, 0, 0)]
+    assert rows("SELECT * FROM rules") == rows("SELECT * FROM promise_terms") == []
+    publish(client, catalog(**tomllib.loads(MOMENTS)), "1+a")
+    assert rows(weights + "current_catalog") == [(7.5, 4, 14 * 86_400)]
+    strikes = Strikes()
+    told = (strikes.severity, strikes.version, strikes.owner, strikes.source)
+    assert rows("SELECT * FROM rules") == [
+        (1, "long_queue", "Long queue", "single", "pain", "high", "2", "Telephony", "a test"),
+        (2, "thanked", "Thanks", "count", "glory", "medium", "1", "", "another test"),
+        (3, "three_strikes", "Three strikes", "strikes", "pain", *told),
+    ]
+    assert rows("SELECT * FROM promise_terms") == [
+        (1, "answer", "Answer", "3", 48 * 3_600, "office", 3_600, 30 * 86_400),
+        (2, "delivery", "Delivery", "1", None, "", 0, 90 * 86_400),
+    ]
+    # one that was published before catalogs said any of it
+    client.command(
+        "INSERT INTO catalog_versions (version, name, published_at, journey_gap_seconds) "
+        "SELECT '2+b', 'Old', now64(6) + INTERVAL 1 DAY, 60"
+    )
+    assert rows(weights + "current_catalog") == [(12, 0, 0)]
+    assert rows("SELECT * FROM rules") == []
 
 
 def test_without_a_catalog_journeys_are_never_cut(fresh: Fresh) -> None:

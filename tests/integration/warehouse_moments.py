@@ -101,7 +101,7 @@ def promises(seed: int, events: Sequence[Record], count: int = 160) -> list[Prom
         )
         made.append(revision)
         for number in range(2, dice.choice([2, 3, 4])):
-            status = dice.choice(["kept", "kept_late", "broken", "cancelled"])
+            status = dice.choice(["kept", "kept", "kept_late", "broken", "cancelled", "withdrawn"])
             kept = status.startswith("kept")
             at = revision.made_at + timedelta(minutes=dice.choice([-30, 0, 7, 500, 5000]))
             revision = revision._replace(

@@ -53,6 +53,7 @@ def record(offset: int = 0, **changes: Any) -> Record:
         "stage_after": [],
         "facts": [],
         "occurred_at": START,
+        "claimed_at": None,
         "sent_at": None,
         "promise_due_at": None,
         "case_ids": {},

@@ -208,9 +208,9 @@ Fax,case-4,2030-03-01 10:00:00+01:00,General,,2030-03-01 10:00:00+01:00,,Resourc
 """
 
 
-def receipt_rows(path: Path) -> tuple[list[Mapped | Unfit], Classifier]:
+def receipt_rows(path: Path, name: str = "map.toml") -> tuple[list[Mapped | Unfit], Classifier]:
     loaded = catalog.load(RECEIPT / "catalog.toml")
-    mapping = map_file.load(RECEIPT / "map.toml", loaded.channels)
+    mapping = map_file.load(RECEIPT / name, loaded.channels)
     with open_log(path, mapping.mapping) as log:
         rows = list(Mapper(mapping, log, checker(loaded.channels, 262_144)).rows())
     return rows, Classifier(loaded.catalog)
@@ -245,6 +245,30 @@ def test_the_receipt_map_on_made_up_rows(tmp_path: Path) -> None:
         "receipt_confirmed", "hold_reported", "confirmation_checked",
     ]  # fmt: skip
     assert misfit(rows[3]) == (4, 5, "unknown_value", "channel")
+
+
+def test_the_receipt_map_of_promises_adds_to_the_other(tmp_path: Path) -> None:
+    path = tmp_path / "receipt.csv"
+    path.write_text(EXCERPT, encoding="utf-8")
+    rows, classifier = receipt_rows(path)
+    more, _ = receipt_rows(path, "promises.toml")
+    assert [event(row) for row in rows[:3]] == [event(row) for row in more[:3]]
+    assert misfit(rows[3]) == misfit(more[3])
+    told = [[beside.event for _, beside in row.also] for row in more[:3] if isinstance(row, Mapped)]
+    assert [[(e["occurred_at"], e.get("promise_due_at")) for e in events] for events in told] == [
+        [("2030-01-02T10:00:00.500000+01:00", "2030-02-28T10:00:00+01:00")],
+        [
+            ("2030-01-03T10:00:00+01:00", "2030-03-01T10:00:00+01:00"),
+            ("2030-02-01T10:00:00+01:00", None),
+        ],
+        [("2030-01-03T10:00:00+01:00", "2030-03-01T10:00:00+01:00")],
+    ]
+    assert [[classifier.classify(e).touchpoint for e in events] for events in told] == [
+        ["request_made"], ["request_made", "request_ended"], ["request_made"],
+    ]  # fmt: skip
+    assert [e["case_ids"]["request_id"] for events in told for e in events] == [
+        "case-1", "case-2", "case-2", "case-3",
+    ]  # fmt: skip
 
 
 @pytest.mark.skipif(not REAL_LOG.exists(), reason="the real log is not beside this checkout")

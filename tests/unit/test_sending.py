@@ -89,6 +89,19 @@ def test_everything_read_is_accounted_for_and_kept(
     assert tally.code == (1 if undelivered or tally.error else 0)
 
 
+def test_what_an_entry_tells_of_beside_is_sent_and_counted_with_it() -> None:
+    value = orjson.dumps(event())
+    beside = ((value, CHECK(value)), (value, CHECK(value)))
+    items = [item(1), Ready(2, value, CHECK(value), b"entry 2", beside), item(3, is_bad=True)]
+    tally = sent(None, FakeProducer(9), items)
+    assert (tally.read, tally.also, tally.delivered, tally.invalid.total()) == (3, 2, 4, 1)
+    assert (tally.code, tally.complete) == (1, True)
+
+    tally = sent(None, FakeProducer(2), items[:2])  # Kafka is gone after two
+    assert (tally.read, tally.also, tally.delivered) == (2, 2, 2)
+    assert tally.undelivered == {"not_sent": 2}
+
+
 def test_a_file_that_ends_in_the_middle_is_an_error() -> None:
     def items() -> Any:
         yield item(1)

@@ -23,14 +23,14 @@ from pipeline.classify import Classifier, Moment, stage_of
 from pipeline.decode import decode
 from pipeline.errors import RejectedRecord, SettingsError
 from pipeline.settings import Settings
-from pipeline.simulator import Plan, Produced, company, simulate
+from pipeline.simulator import Book, Plan, Produced, company, simulate
 from pipeline.simulator.dice import Dice
 from pipeline.simulator.hours import Clock
 from pipeline.simulator.noise import KINDS, malform
 from schemas.interaction import INTERACTION, Envelope
 
 #: Bytes of a small run. They change only with the simulator, never with machine or Python version.
-GOLDEN = "c7c779c12c7ac2d3111bc3ce371206349c0b13d7da7d91412caa819cc4bef902"
+GOLDEN = "e3ccc6a0d7aa444ff6f0e263017514e3bf2763e3f366cb4712c53ba090dc3846"
 MONTH = Plan(customers=500, days=30)
 
 
@@ -496,7 +496,7 @@ def test_a_file_that_is_not_finished_never_has_its_name(
     truth.write_bytes(b"old")
     seen: list[str] = []
 
-    def interrupted(plan: Plan) -> Iterator[Produced]:
+    def interrupted(plan: Plan, book: Book | None) -> Iterator[Produced]:
         yield from islice(simulate(plan), 5)
         seen.extend(path.name for path in tmp_path.iterdir())
         raise trouble
@@ -523,6 +523,8 @@ def test_command_shows_channels_and_touchpoints(tmp_path: Path) -> None:
         ("--out", "-", "--json"),
         ("--out", "{tmp}/no/such/folder"),
         ("--out", "{tmp}/same", "--truth", "{tmp}/same"),
+        ("--out", "{tmp}/same", "--moments", "{tmp}/same"),
+        ("--out", "{tmp}/x", "--truth", "{tmp}/same", "--moments", "{tmp}/same"),
         ("--out", "{tmp}/x", "--late", "0.7", "--out-of-order", "0.7"),
         ("--out", "{tmp}/x", "--start", "tomorrow"),
         ("--out", "{tmp}/x", "--start", "2200-01-01"),

@@ -21,7 +21,7 @@ SHIPPED = {
     5: "ec483905d748016f74c4f983d261a7c587761bccf5e5a279ff48ab788e900d37",
     6: "f4fbbfcd7504f5af04a11c0082d6bc2300afb1342f69646ee2684fd3cb0dc08d",
     7: "9adddf2b821abba80a1ca010d3d35d6505c82fd80e89341584c202c432c5775c",
-    8: "8cbdf95b3b5a594e3f8905a49a758088c3321441489648f6f2583f14acb2cd86",
+    8: "ea934ddd0fcbf1a63b12afcc55295a8053f31e07c83d7adc84902ecac9f4bed4",
     9: "df7a26a619cd9fd1c46ffe523bd68714c2a61b26753fcf5ebde5910525b1d35f",
 }
 
@@ -106,6 +106,36 @@ def test_on_a_cluster_every_table_is_replicated_or_distributed() -> None:
         "Distributed",
         "ReplicatedReplacingMergeTree",
     }
+
+
+def test_on_a_cluster_the_tables_of_moments_are_sharded_by_customer() -> None:
+    (moments,) = (item for item in shipped() if item.name == "0008_moments.sql")
+    statements = [statement.sql for statement in render(moments, "shop", "main")]
+    for table in ("moment_records", "promise_records"):
+        (local,) = (sql for sql in statements if f"EXISTS `shop`.{table}_local " in sql)
+        assert "ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/" in local
+        (everywhere,) = (sql for sql in statements if f"EXISTS `shop`.{table} " in sql)
+        assert f"{table}_local, cityHash64(customer_key))" in everywhere
+    (progress,) = (sql for sql in statements if "EXISTS `shop`.detection_progress " in sql)
+    assert "ReplicatedReplacingMergeTree('/clickhouse/tables/all/" in progress
+
+
+def test_a_table_that_holds_rows_is_altered_before_the_one_that_is_distributed() -> None:
+    (clocks,) = (item for item in shipped() if item.number == 7)
+    altered = re.compile(r"ALTER TABLE `shop`\.(\w+) (ON CLUSTER 'main')?\s+(\w+)")
+
+    def alterations(cluster: str | None) -> list[tuple[str, ...]]:
+        found = [altered.match(item.sql) for item in render(clocks, "shop", cluster)]
+        return [match.group(1, 3) for match in found if match]
+
+    here, there = "interaction_records_local", "interaction_records"
+    assert alterations("main") == [
+        (here, "ADD"),
+        (here, "MODIFY"),
+        (there, "ADD"),
+        (there, "MODIFY"),
+    ]
+    assert alterations(None) == [(there, "ADD"), (there, "MODIFY")]
 
 
 def test_statements_end_at_semicolons_that_are_not_quoted() -> None:

@@ -61,7 +61,7 @@ CREATE TABLE IF NOT EXISTS ${database}.${table:promise_records} ${on_cluster}
 (
     promise_id UUID COMMENT 'Identity: of the promise, the customer, the subject and the event that made it',
     revision UInt32 COMMENT 'Rises with every change of the promise',
-    status LowCardinality(String) COMMENT 'pending, kept, kept_late, broken or cancelled',
+    status LowCardinality(String) COMMENT 'pending, kept, kept_late, broken, cancelled or withdrawn (never made)',
     promise LowCardinality(String) COMMENT 'Promise of the catalog',
     promise_version LowCardinality(String) COMMENT 'Version of the promise',
     catalog_version LowCardinality(String) COMMENT 'Version of the catalog',

@@ -3,8 +3,8 @@
 -- is shown as 0: nobody of that segment was met there. A customer's segment is the latest one
 -- delivered before `until`, empty where none ever was. Stages and segments of the current catalog
 -- come first, in its order, then others that occur. A moment of pain or glory is shown where the
--- interaction that caused it is counted; retracted ones and three strikes, which no interaction
--- causes, are not.
+-- interaction that caused it is counted; retracted ones, and those that another moment caused such
+-- as three strikes, are not shown.
 --
 -- param since DateTime64(6, 'UTC') = 1970-01-01: count interactions that happened at or after this
 -- param until DateTime64(6, 'UTC') = 2100-01-01: count interactions that happened before this
