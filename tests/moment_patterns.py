@@ -19,7 +19,7 @@ from schemas.rules import Calendar, Pattern
 
 _MINUTE = timedelta(minutes=1)
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-#: Place of an event in the order of a customer; of a moment, its coming before its resolution.
+#: Place of an event or a moment in the order of a customer.
 Key = tuple[datetime, int, str]
 
 
