@@ -85,7 +85,7 @@ def _at(item: Item, evidence: tuple[Item, ...]) -> Draft:
 
 def _when_due(cause: Item, due: datetime) -> Draft:
     """Return a moment that time makes: only what is later than the due time closes it."""
-    return Draft(cause, due, (cause,), (due + datetime.resolution, "", 0), due)
+    return Draft(cause, due, (cause,), (due + datetime.resolution, 0, ""), due)
 
 
 def _count(rule: Count, items: list[Item]) -> list[Draft]:

@@ -19,7 +19,7 @@ from schemas.rules import Calendar, Pattern
 
 _MINUTE = timedelta(minutes=1)
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-#: Place of an event in the order of a customer; of a moment, its coming before its resolution.
+#: Place of an event or a moment in the order of a customer.
 Key = tuple[datetime, int, str]
 
 
@@ -150,7 +150,11 @@ def subject_of(per: str, case: Sequence[str] | None, path: str | None, item: Ite
     value = None if item.event is None else field(item.event, path)
     if value is None:
         return None
-    text = value if isinstance(value, str) else json.dumps(value)
+    text = (
+        value
+        if isinstance(value, str)
+        else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    )
     return f"{subject} {text}" if subject else text
 
 

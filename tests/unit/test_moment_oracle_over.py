@@ -109,17 +109,21 @@ def test_a_rule_over_moments_counts_them_when_they_occurred_and_not_the_retracte
     assert {each.rule for each in moments(text, *spoilt)} == {"r"}
 
 
-def test_at_one_instant_a_moment_comes_before_it_is_resolved():
-    text = SINGLE + rule(
-        "sequence",
-        'first.moment = { rule = "r" }\nthen.moment = { rule = "r", status = "resolved" }\n'
-        'within = "1h"',
-        "at_once",
-        glory=True,
-    )
-    got = moments(text, e("a", 0, "1"), e("b", 0, "2"))
-    one = str(moment_id("r", "k", "", "1"))
-    assert [each.evidence for each in got if each.rule == "at_once"] == [(one, one)]
+def test_at_one_instant_events_come_first_then_what_was_resolved_then_what_began():
+    def rules(first: str, then: str) -> str:
+        text = f'first = {{ {first} }}\nthen = {{ {then} }}\nwithin = "1h"'
+        one = rule("single", 'when.touchpoint = "c"', "other")
+        return SINGLE + one + rule("sequence", text, "over", glory=True)
+
+    def over(first: str, then: str) -> int:
+        events = [e("a", 0), e("b", 9, "1"), e("c", 9, "2")]
+        return [each.rule for each in moments(rules(first, then), *events)].count("over")
+
+    event, began = 'touchpoint = "c"', 'moment = { rule = "other" }'
+    resolved = 'moment = { status = "resolved" }'
+    assert (over(event, resolved), over(resolved, event)) == (1, 0)
+    assert (over(event, began), over(began, event)) == (1, 0)
+    assert (over(resolved, began), over(began, resolved)) == (1, 0)
 
 
 def test_an_absence_after_a_moment():

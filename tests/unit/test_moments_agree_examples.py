@@ -24,6 +24,12 @@ STRIKES = '[strikes]\nthreshold = 2\nwindow = "2h"\n' + rule(
     'when.touchpoint = "a"\nresolved_by.touchpoint = "b"\nretracted_by.touchpoint = "c"',
 )
 OVER = STRIKES + rule("single", 'when.moment = { rule = "r" }', "over")
+RECOVERED = STRIKES + rule(
+    "sequence",
+    'first.moment = { rule = "r", status = "resolved" }\nthen.touchpoint = "d"\nwithin = "1h"',
+    "recovered",
+    glory=True,
+)
 ABSENT = STRIKES + rule(
     "absence", 'after.touchpoint = "d"\nuntil.touchpoint = "e"\nwithin = "30m"', "absent"
 )
@@ -85,6 +91,25 @@ Story = list[tuple[float, list[Seen]]]
             [(0, [e("a", 0), e("a", 1), e("a", 130)])],
             id="strikes stay open until time is over",
         ),
+        pytest.param(
+            STRIKES,
+            [
+                (-60, [e("a", 0), e("a", 1), e("a", 110), e("a", 115)]),
+                (229, []),
+                (300, []),
+            ],
+            id="strikes last longer than the window",
+        ),
+        pytest.param(
+            STRIKES,
+            [(300, [e("f", 300)]), (300, [e("a", 0), e("a", 1)])],
+            id="strikes of long ago come late",
+        ),
+        pytest.param(
+            RECOVERED,
+            [(300, [e("f", 300)]), (300, [e("a", 0), e("b", 50), e("d", 51)])],
+            id="what rules over moments find comes late",
+        ),
         pytest.param(OVER, [(60, [e("a", 0)])], id="pains of rules over moments count"),
         pytest.param(
             EARLY,
@@ -106,7 +131,8 @@ Story = list[tuple[float, list[Seen]]]
         ),
     ],
 )
-def test_they_agree(rules, story, tmp_path):
+@pytest.mark.parametrize("restarts", [False, True], ids=["", "restarts"])
+def test_they_agree(rules, story, restarts, tmp_path):
     path = tmp_path / "made_up.toml"
     path.write_text(written(rules))
     memory = Memory(catalog.load(path))
@@ -114,4 +140,6 @@ def test_they_agree(rules, story, tmp_path):
     for watermark, batch in story:
         stream += batch
         memory.batch([seen.event for seen in batch], at(watermark))
+        if restarts:
+            memory.restart()
     assert detected(memory) == expected(stream, at(story[-1][0]), rules)
