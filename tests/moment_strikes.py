@@ -32,12 +32,11 @@ def strikes(
     for now in sorted(instants):
         # what ends at this instant is gone, what begins at it is not there yet
         counting = [pain for pain in pains if pain.occurred_at < now and ends[pain][0] > now]
+        gone = [by for pain, (end, by) in ends.items() if end == now != pain.occurred_at]
         if is_open and len(counting) < rule.threshold:
-            gone = [by for pain, (end, by) in ends.items() if end == now != pain.occurred_at]
-            closed_by = max(gone)
-            if not closed_by and now >= watermark:
+            if len(counting) + gone.count("") >= rule.threshold and now >= watermark:
                 break  # only time says so, and it is not over: this stays open till then
-            made[-1] = replace(made[-1], status="resolved", closed_at=now, closed_by=closed_by)
+            made[-1] = replace(made[-1], status="resolved", closed_at=now, closed_by=max(gone))
             is_open = False
         begun = [pain for pain in pains if pain.occurred_at == now and ends[pain][0] > now]
         if not is_open and begun and len(counting) + len(begun) >= rule.threshold:
