@@ -14,7 +14,7 @@ from pipeline import catalog
 from pipeline.catalog import LoadedCatalog
 from schemas.moment import moment_id
 from tests.detecting import Memory
-from tests.moment_catalog import RULES, read, written
+from tests.moment_catalog import RULES, forgetful, read, written
 from tests.moment_found import Seen
 from tests.moment_oracle import find
 from tests.moment_streams import arrivals, latest, streams
@@ -29,10 +29,20 @@ _hours = st.sampled_from([-2, -1, 0, 0.5, 1, 2, 3, 5, 8, 24, 96, 24 * 120])
 Table = set[tuple[Any, ...]]
 
 
+@pytest.fixture(
+    scope="module",
+    params=[RULES, forgetful(RULES)],
+    ids=["remembering", "forgetful"],
+)
+def rules(request: pytest.FixtureRequest) -> str:
+    """Rules that hold nearly everything for long, and the same that soon forget."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> LoadedCatalog:
+def loaded(rules: str, tmp_path_factory: pytest.TempPathFactory) -> LoadedCatalog:
     path = tmp_path_factory.mktemp("catalog") / "made_up.toml"
-    path.write_text(written(RULES))
+    path.write_text(written(rules))
     return catalog.load(path)
 
 
@@ -40,7 +50,7 @@ def microseconds(at: datetime | None) -> int | None:
     return None if at is None else (at - _EPOCH) // timedelta(microseconds=1)
 
 
-def expected(stream: Iterable[Seen], watermark: datetime, rules: str = RULES) -> Table:
+def expected(stream: Iterable[Seen], watermark: datetime, rules: str) -> Table:
     """What the oracle finds: moments and promises as rows."""
     found = find(read(rules), stream, watermark)
     moments = {
@@ -131,25 +141,28 @@ def after(
 
 
 @_slowly
-@given(streams(), st.data(), _hours)
-def test_within_the_lateness(loaded, stream, data, hours):
-    batches = data.draw(arrivals(stream, LATENESS))
-    watermark = latest(stream) + timedelta(hours=hours)
-    assert after(loaded, batches, LATENESS, watermark) == expected(stream, watermark)
+@given(streams(), st.data(), _hours, st.sampled_from([timedelta(), LATENESS, 3 * LATENESS]))
+def test_within_the_lateness(loaded, rules, stream, data, hours, lateness):
+    batches = data.draw(arrivals(stream, lateness))
+    watermark = latest(stream) + max(timedelta(hours=hours), -lateness)
+    found = after(loaded, batches, lateness, watermark)
+    assert found == expected(stream, watermark, rules)
 
 
 @_slowly
 @given(streams(), st.data(), _hours)
-def test_beyond_the_lateness(loaded, stream, data, hours):
+def test_beyond_the_lateness(loaded, rules, stream, data, hours):
     """What is later still changes what is found: its past is read again."""
     batches = data.draw(arrivals(stream, timedelta(days=3)))
     watermark = latest(stream) + timedelta(hours=hours)
-    assert after(loaded, batches, LATENESS, watermark) == expected(stream, watermark)
+    found = after(loaded, batches, LATENESS, watermark)
+    assert found == expected(stream, watermark, rules)
 
 
 @_slowly
 @given(streams(), st.data(), _hours, st.sets(st.integers(0, 8)))
-def test_with_restarts(loaded, stream, data, hours, restarts):
+def test_with_restarts(loaded, rules, stream, data, hours, restarts):
     batches = data.draw(arrivals(stream, LATENESS))
     watermark = latest(stream) + timedelta(hours=hours)
-    assert after(loaded, batches, LATENESS, watermark, restarts) == expected(stream, watermark)
+    found = after(loaded, batches, LATENESS, watermark, restarts)
+    assert found == expected(stream, watermark, rules)

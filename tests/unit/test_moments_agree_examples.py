@@ -29,6 +29,34 @@ SHORT = rule("single", 'when.touchpoint = "a"\nopen_for = "30m"') + rule(
     'after.moment = { rule = "r" }\nuntil.touchpoint = "f"\nwithin = "1h"\nopen_for = "30m"',
     "over",
 )
+TOGETHER = "".join(
+    [
+        '[strikes]\nthreshold = 2\nwindow = "4h"\n',
+        rule("count", 'when.touchpoint = "a"\ncount = 2\nwithin = "1h"\nopen_for = "2h"', "twice"),
+        rule(
+            "absence",
+            'after.touchpoint = "a"\nuntil.touchpoint = "b"\nwithin = "1h"\nopen_for = "2h"',
+            "absent",
+        ),
+        rule(
+            "count",
+            'when.moment = { rule = "absent" }\ncount = 2\nwithin = "2h"\nopen_for = "2h"',
+            "again",
+        ),
+        rule(
+            "absence",
+            'after.moment = { rule = "twice" }\nuntil.touchpoint = "f"\nwithin = "90m"\n'
+            'open_for = "2h"',
+            "over",
+        ),
+    ]
+)
+STRIKES_SHORT = STRIKES + 'open_for = "30m"\n'
+ABSENT_SHORT = STRIKES_SHORT + rule(
+    "absence",
+    'after.touchpoint = "d"\nuntil.touchpoint = "e"\nwithin = "30m"\nopen_for = "30m"',
+    "absent",
+)
 RECOVERED = STRIKES + rule(
     "sequence",
     'first.moment = { rule = "r", status = "resolved" }\nthen.touchpoint = "d"\nwithin = "1h"',
@@ -148,6 +176,27 @@ Story = list[tuple[float, list[Seen]]]
             SHORT,
             [(0, [e("a", 0), e("f", 20)]), (2000, [])],
             id="what rules over moments look at is held till then",
+        ),
+        pytest.param(
+            TOGETHER,
+            [(70, [e("f", 190), e("a", 90), e("a", 150)]), (6000, [])],
+            id="what rules over moments look at is held till all is found",
+        ),
+        pytest.param(
+            ABSENT_SHORT,
+            [(2700, [e("d", 0)]), (2800, [e("a", 2900)]), (2800, [e("a", 30)])],
+            id="strikes of long ago with what time made long ago",
+        ),
+        pytest.param(
+            STRIKES_SHORT,
+            [
+                (0, [e("a", 0), e("a", 1)]),
+                (100, [e("a", 100), e("a", 101)]),
+                (190, []),
+                (195, [e("a", 101)]),
+                (500, []),
+            ],
+            id="strikes go on and what is short is forgotten",
         ),
         pytest.param(OVER, [(60, [e("a", 0)])], id="pains of rules over moments count"),
         pytest.param(
