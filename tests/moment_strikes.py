@@ -35,7 +35,8 @@ def strikes(
         if is_open and len(counting) < rule.threshold:
             gone = [by for pain, (end, by) in ends.items() if end == now != pain.occurred_at]
             closed_by = max(gone)
-            if not closed_by and now >= watermark:
+            in_time = [pain for pain in pains if pain.occurred_at < now and ends[pain] == (now, "")]
+            if now >= watermark and len(counting) + len(in_time) >= rule.threshold:
                 break  # only time says so, and it is not over: this stays open till then
             made[-1] = replace(made[-1], status="resolved", closed_at=now, closed_by=closed_by)
             is_open = False
