@@ -24,6 +24,11 @@ STRIKES = '[strikes]\nthreshold = 2\nwindow = "2h"\n' + rule(
     'when.touchpoint = "a"\nresolved_by.touchpoint = "b"\nretracted_by.touchpoint = "c"',
 )
 OVER = STRIKES + rule("single", 'when.moment = { rule = "r" }', "over")
+SHORT = rule("single", 'when.touchpoint = "a"\nopen_for = "30m"') + rule(
+    "absence",
+    'after.moment = { rule = "r" }\nuntil.touchpoint = "f"\nwithin = "1h"\nopen_for = "30m"',
+    "over",
+)
 RECOVERED = STRIKES + rule(
     "sequence",
     'first.moment = { rule = "r", status = "resolved" }\nthen.touchpoint = "d"\nwithin = "1h"',
@@ -109,6 +114,40 @@ Story = list[tuple[float, list[Seen]]]
             RECOVERED,
             [(300, [e("f", 300)]), (300, [e("a", 0), e("b", 50), e("d", 51)])],
             id="what rules over moments find comes late",
+        ),
+        pytest.param(
+            STRIKES,
+            [
+                (0, [e("a", 0), e("a", 1)]),
+                (99, [e("a", 100), e("a", 101)]),
+                (199, [e("a", 200), e("a", 201)]),
+                (500, []),
+            ],
+            id="strikes go on and on",
+        ),
+        pytest.param(
+            STRIKES,
+            [(0, [e("a", 0)]), (300, []), (300, [e("a", 1)])],
+            id="strikes of long ago with one that comes late",
+        ),
+        pytest.param(
+            STRIKES.replace("[[rules]]", '[[rules]]\nper = "case"\ncase = "order_id"'),
+            [
+                (
+                    0,
+                    [
+                        e("a", 0, case_ids={"order_id": "1"}),
+                        e("a", 10, case_ids={"order_id": "2"}),
+                        e("b", 120, case_ids={"order_id": "2"}),
+                    ],
+                )
+            ],
+            id="strikes end by an event when time would end them",
+        ),
+        pytest.param(
+            SHORT,
+            [(0, [e("a", 0), e("f", 20)]), (2000, [])],
+            id="what rules over moments look at is held till then",
         ),
         pytest.param(OVER, [(60, [e("a", 0)])], id="pains of rules over moments count"),
         pytest.param(
