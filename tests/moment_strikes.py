@@ -26,18 +26,18 @@ def strikes(
         return set()
     pains = [each for each in found if each.kind == "pain" and each.status != "retracted"]
     ends = {pain: _end(pain, rule.window) for pain in pains}
-    instants = {pain.occurred_at for pain in pains} | {end for end, _, _ in ends.values()}
+    instants = {pain.occurred_at for pain in pains} | {end for end, _ in ends.values()}
     made: list[OracleMoment] = []
     is_open = False
     for now in sorted(instants):
         # what ends at this instant is gone, what begins at it is not there yet
         counting = [pain for pain in pains if pain.occurred_at < now and ends[pain][0] > now]
-        gone = [end for pain, end in ends.items() if end[0] == now != pain.occurred_at]
         if is_open and len(counting) < rule.threshold:
-            left = sum(by_window for _, _, by_window in gone)
-            if len(counting) + left >= rule.threshold and now >= watermark:
+            gone = [by for pain, (end, by) in ends.items() if end == now != pain.occurred_at]
+            closed_by = max(gone)
+            in_time = [pain for pain in pains if pain.occurred_at < now and ends[pain] == (now, "")]
+            if now >= watermark and len(counting) + len(in_time) >= rule.threshold:
                 break  # only time says so, and it is not over: this stays open till then
-            closed_by = max(by for _, by, _ in gone)
             made[-1] = replace(made[-1], status="resolved", closed_at=now, closed_by=closed_by)
             is_open = False
         begun = [pain for pain in pains if pain.occurred_at == now and ends[pain][0] > now]
@@ -47,12 +47,12 @@ def strikes(
     return set(made)
 
 
-def _end(pain: OracleMoment, window: timedelta) -> tuple[datetime, str, bool]:
-    """Return when a pain ceases to count, the event that did it, and whether it left the window."""
+def _end(pain: OracleMoment, window: timedelta) -> tuple[datetime, str]:
+    """Return when a pain ceases to count, and the event that did it; time has none."""
     left = pain.occurred_at + window
     if pain.closed_at is None or left < pain.closed_at:
-        return left, "", True
-    return pain.closed_at, pain.closed_by, False
+        return left, ""
+    return pain.closed_at, pain.closed_by
 
 
 def _strike(customer: str, counting: list[OracleMoment], begun: list[OracleMoment]) -> OracleMoment:

@@ -222,7 +222,7 @@ class Detector:
             self._take(sighting, late[sighting.customer])
         self._retell(recalled.said, late)
         for customer, floor in late.items():
-            self._look_above(customer, floor)
+            self._look_above(customer, floor, self._above)
 
     def _wake(self) -> None:
         """Mark the cells that wait for what the watermark has passed; drop what is over."""
@@ -253,8 +253,8 @@ class Detector:
             cell.scheduled = cell.wake
             heappush(self._wakes, (cell.wake, key))
 
-    def _look_above(self, customer: str, floor: int) -> None:
-        for number in self._above:
+    def _look_above(self, customer: str, floor: int, numbers: Iterable[int]) -> None:
+        for number in numbers:
             key = (customer, number, "")
             if key not in self._cells:
                 self._cells[key] = Cell(floor)
@@ -392,24 +392,25 @@ class Detector:
         if not self._rules.minds(place):
             return
         customer, group, subject = key
-        name = (group, subject, place, cause)
+        name, rule = (group, subject, place, cause), self._rules.name(place)
         if what is None or what.status == "retracted":
             news = self._lives.remove(customer, name)
         else:
-            identity = moment_id(self._rules.name(place), customer, subject, cause)
-            kind, rule = self._rules.kind(place), self._rules.name(place)
+            identity = moment_id(rule, customer, subject, cause)
             pain = Pain(
                 what.occurred_at,
                 str(identity),
-                kind,
+                self._rules.kind(place),
                 rule,
                 what.closed_at,
                 what.cause,
                 what.closed_by,
             )
             news = self._lives.put(customer, name, pain)
-        if news:
-            self._look_above(customer, self._before)
+        if news and rule in self._rules.over:  # only three strikes look at these
+            self._look_above(customer, self._before, self._above & {STRIKES_PLACE})
+        elif news:
+            self._look_above(customer, self._before, self._above)
 
     def _drop(self, key: Key) -> None:
         self._cells.pop(key, None)

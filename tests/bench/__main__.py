@@ -1,7 +1,9 @@
-"""``make bench``: what the record-batch transport gains over a stock Faust agent.
+"""``make bench``: what the record-batch transport gains, and what detection costs.
 
-Same broker, same records, same decode, in turn; each consumer is a process of its own that times
-itself from its first record to its last. Quote the ratio: absolute speeds depend on the machine.
+The transport against a stock Faust agent: same broker, same records, same decode, in turn; each
+consumer is a process of its own that times itself from its first record to its last. The line with
+detection against the line without: ``tests.bench.detection``. Quote the ratios: absolute speeds
+depend on the machine.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from pipeline import catalog, topics
 from pipeline.embedded.broker import Broker
 from pipeline.settings import Settings
 from pipeline.simulator import Plan, simulate
+from tests.bench.detection import detection
 
 KINDS = {
     "stock": "stock Faust agent, decode",
@@ -63,22 +66,33 @@ def consume(kind: str, broker: Broker, records: int, home: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench ARGS=…", description=__doc__)
     parser.add_argument("--records", type=int, default=100_000, help="records in the topics")
-    parser.add_argument("--runs", type=int, default=3, help="runs of each consumer")
+    parser.add_argument("--runs", type=int, default=3, help="runs of each")
+    parser.add_argument("--only", choices=("transport", "detection"), help="one of the two")
+    parser.add_argument("--waiting", type=int, default=200_000, help="customers with open cases")
     options = parser.parse_args()
+    if options.only != "detection":
+        transport(options.records, options.runs)
+    if options.only != "transport":
+        with tempfile.TemporaryDirectory(prefix="touchline-bench-") as folder:
+            detection(console, Path(folder), options.waiting, options.records, options.runs)
+
+
+def transport(records: int, runs: int) -> None:
+    """Compare the consumers and print their table."""
     with tempfile.TemporaryDirectory(prefix="touchline-bench-") as folder:
         broker = Broker.start(Path(folder) / "broker.log")
         try:
             settings = Settings(kafka=broker.address, home=Path(folder))
-            console.print(f"producing {options.records:,} records")
-            fill(settings, options.records)
+            console.print(f"producing {records:,} records")
+            fill(settings, records)
             speeds: dict[str, list[float]] = {kind: [] for kind in KINDS}
-            for run in range(options.runs):
+            for run in range(runs):
                 for kind in KINDS:
-                    speeds[kind].append(consume(kind, broker, options.records, folder))
+                    speeds[kind].append(consume(kind, broker, records, folder))
                     console.print(f"run {run + 1}: {kind} {speeds[kind][-1]:,.0f} records/s")
         finally:
             broker.stop()
-    table = Table("consumer", title=f"{options.records:,} records, {options.runs} runs in turn")
+    table = Table("consumer", title=f"{records:,} records, {runs} runs in turn")
     for column in ("min", "median", "max", "ratio to stock"):
         table.add_column(column, justify="right")
     for kind, found in speeds.items():

@@ -4,7 +4,8 @@ Run by ``tests.bench``: ``python -m tests.bench.consumers KIND BROKER RECORDS HO
 
 ``stock``: a plain Faust agent, one event at a time, decoding each with ``pipeline.decode``.
 ``chunks``: the same decode on Touchline's record-batch transport.
-``steps``: the same, and identify, classify and rows, as the worker does before its sink.
+``steps``: the same, and identify, classify, rows and which rules an event matters to, as the worker
+does before its sink.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from pipeline.batch import Steps
 from pipeline.chunks import ChunkSchema
 from pipeline.decode import decode, known_channels
 from pipeline.identify import Keyring
+from pipeline.moments.rules import Rules
 from pipeline.settings import Settings
 
 
@@ -102,10 +104,11 @@ def main() -> None:
 
         app = chunked(settings, clock, names, decode_all, kind)
     else:
-        steps = Steps(loaded, Keyring(SecretStr("bench" * 4)), ids, 262_144)
+        keyring = Keyring(SecretStr("bench" * 4))
+        steps = Steps(loaded, Rules(loaded).matcher, keyring, ids, 262_144)
 
         def run(chunk: Any) -> None:
-            steps.run([chunk], datetime.now(timezone.utc))
+            steps.run([chunk], datetime.now(timezone.utc), lambda partition: 0)
 
         app = chunked(settings, clock, names, run, kind)
     app.Worker(

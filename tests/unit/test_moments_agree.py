@@ -22,7 +22,9 @@ from tests.moment_streams import arrivals, latest, streams
 LATENESS = timedelta(hours=2)
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 #: Without a database: what once differed is kept in ``test_moments_agree_examples``.
-_slowly = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
+_slowly = settings(
+    max_examples=50, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+)
 #: From within the lateness to when everything is over.
 _hours = st.sampled_from([-2, -1, 0, 0.5, 1, 2, 3, 5, 8, 24, 96, 24 * 120])
 
