@@ -174,9 +174,9 @@ def _print(trial: Trial, apply: bool, report: Report, keep: int | None) -> None:
         markup=False,
     )
     if report.rules:
-        out.print(_tallies("rule", "occurred", report.rules, trial.scope))
+        out.print(_tallies("rule", report.rules, trial.scope))
     if report.promises:
-        out.print(_tallies("promise", "made", report.promises, None))
+        out.print(_tallies("promise", report.promises, None))
     if not report.rules and not report.promises:
         out.print("nothing in it finds moments", style="yellow")
     for what, tallies, differences in (
@@ -201,19 +201,28 @@ def _total(tallies: Mapping[str, Tally]) -> int:
     return sum(each.new + each.gone + each.changed for each in tallies.values())
 
 
-def _tallies(what: str, when: str, tallies: Mapping[str, Tally], scope: Scope | None) -> Table:
-    table = Table(header_style="bold", box=box.SIMPLE_HEAD, collapse_padding=True)
-    table.add_column(what, overflow="fold")
+#: Marks a rule that is not in the file and changes with those that are.
+_FOLLOWS = " (follows)"
+
+
+def _tallies(what: str, tallies: Mapping[str, Tally], scope: Scope | None) -> Table:
+    # fits into 80 columns
+    table = Table(header_style="bold", box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    follows = [key for key in tallies if scope is not None and scope.follows(key)]
+    widths = [*map(len, tallies), *(len(key) + len(_FOLLOWS) for key in follows)]
+    table.add_column(what, no_wrap=True, min_width=max(widths, default=0))
     for column in ("found", "would be", "new", "gone", "changed"):
         table.add_column(column, justify="right", no_wrap=True)
-    table.add_column(f"first {when}", no_wrap=True)
-    table.add_column(f"last {when}", no_wrap=True)
+    table.add_column("first", no_wrap=True)
+    table.add_column("last", no_wrap=True)
     for key, tally in tallies.items():
         label = Text(key)
-        if scope is not None and scope.follows(key):
-            label.append(" (follows)", style="dim")
+        if key in follows:
+            label.append(_FOLLOWS, style="dim")
         differing = [_count(value) for value in (tally.new, tally.gone, tally.changed)]
-        times = [Text("–", style="dim") if t is None else Text(_time(t)) for t in _ends(tally)]
+        times = [
+            Text("–", style="dim") if t is None else Text(f"{t:%Y-%m-%d}") for t in _ends(tally)
+        ]
         table.add_row(label, f"{tally.found:,}", f"{tally.would:,}", *differing, *times)
     return table
 
