@@ -8,6 +8,7 @@ between says it again, the same.
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -85,6 +86,7 @@ class Detection:
         self._next: dict[Source, int] = {}
         self._stored_to: dict[Source, int] = {}
         self._held: list[Chunk] = []
+        self._recalled: dict[int, Recalled] = {}
 
     def __len__(self) -> int:
         """Return the number of cells held."""
@@ -137,6 +139,8 @@ class Detection:
         self._next, self._held = following, []
         self.watermarks.begin(begin, monotonic())
         self._detectors = detectors
+        gc.collect()
+        gc.freeze()  # millions of objects without cycles: not to be looked through again
 
     def _restore(
         self,
@@ -187,14 +191,26 @@ class Detection:
             yield from block
 
     def _recall(self, partition: int, customers: Sequence[str]) -> Recalled:
-        """Read everything that is stored of some customers, up to the present batch."""
-        before = {source: end for source, end in self._next.items() if source[2] == partition}
-        rows = self._ledger.history(customers, before, _EPOCH, self.rules.matcher.touchpoints())
-        sightings = [self.rules.matcher.stored(row) for row in rows]
-        said = self._statements.said(
-            self._ledger.moments_of(customers), self._ledger.promises_of(customers)
-        )
-        return Recalled([item for item in sightings if item is not None], said)
+        """Return everything that is stored of some customers, up to the present batch."""
+        return self._recalled.pop(partition, None) or self._read([partition], customers)[partition]
+
+    def _read(self, partitions: Sequence[int], customers: Sequence[str]) -> dict[int, Recalled]:
+        """Read what is stored of some customers, of several partitions at once."""
+        before = {source: end for source, end in self._next.items() if source[2] in partitions}
+        touchpoints = self.rules.matcher.touchpoints()
+        found = {partition: Recalled() for partition in partitions}
+        for row in self._ledger.history(customers, before, _EPOCH, touchpoints):
+            sighting = self.rules.matcher.stored(row)
+            if sighting is not None:
+                found[row["partition"]].sightings.append(sighting)
+        moments = self._ledger.moments_of(customers)
+        promises = self._ledger.promises_of(customers)
+        for partition in partitions:
+            found[partition].said = self._statements.said(
+                [row for row in moments if row.partition == partition],
+                [row for row in promises if row.partition == partition],
+            )
+        return found
 
     # --- batches --------------------------------------------------------------------------------
 
@@ -261,6 +277,11 @@ class Detection:
 
     def _news(self, watermarks: Mapping[int, int], chunks: Sequence[Chunk], now: datetime) -> News:
         news = News()
+        late = {item: self._detectors[item].late for item in watermarks}
+        customers = [customer for some in late.values() for customer in some]
+        self._recalled = {}
+        if customers:
+            self._recalled = self._read([item for item in late if late[item]], customers)
         for partition, watermark in watermarks.items():
             changes = self._detectors[partition].advance(watermark, now)
             news.changes[partition] = changes

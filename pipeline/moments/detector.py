@@ -85,7 +85,8 @@ class Detector:
         self._wakes: list[tuple[int, Key]] = []
         self._dirty: dict[Key, None] = {}
         self._late: dict[str, int] = {}
-        self._remembered: set[str] = set()  # whose whole past is at hand until the next advance
+        #: Whose whole past is at hand until the next advance, with their earliest late event.
+        self._remembered: dict[str, int] = {}
         self._facts = Facts(rules.matcher.facts)
         self._of_states: dict[str, set[Key]] = {}
         self._lives = Lives()
@@ -99,6 +100,11 @@ class Detector:
     def __len__(self) -> int:
         """Return the number of cells held."""
         return len(self._cells)
+
+    @property
+    def late(self) -> list[str]:
+        """Return the customers of events that came late: their past will be read."""
+        return list(self._late)
 
     def waits_before(self, watermark: int) -> bool:
         """Return whether passing an instant may decide something."""
@@ -137,7 +143,7 @@ class Detector:
             watermark: Everything earlier has arrived; it never goes back.
             now: Written as the time of detection.
         """
-        self._remembered = set(self._late)
+        self._remembered = dict(self._late)
         if self._late:
             self._remember()
         self._before, self.watermark = self.watermark, max(self.watermark, watermark)
@@ -200,6 +206,8 @@ class Detector:
             if cell is not None:
                 for name, statement in statements.items():
                     cell.tell(name, statement)
+                    if key[1] == STRIKES_PLACE and statement.what.status == "open":
+                        self._struck.add(key[0])
                 self._dirty[key] = None
             for (place, cause), statement in statements.items():
                 if place is not None and isinstance(statement.what, Found):
@@ -221,8 +229,8 @@ class Detector:
             self._learn(sighting)
             self._take(sighting, late[sighting.customer])
         self._retell(recalled.said, late)
-        for customer, floor in late.items():
-            self._look_above(customer, floor, self._above)
+        for customer in late:
+            self._look_above(customer, self._above)
 
     def _wake(self) -> None:
         """Mark the cells that wait for what the watermark has passed; drop what is over."""
@@ -253,7 +261,9 @@ class Detector:
             cell.scheduled = cell.wake
             heappush(self._wakes, (cell.wake, key))
 
-    def _look_above(self, customer: str, floor: int, numbers: Iterable[int]) -> None:
+    def _look_above(self, customer: str, numbers: Iterable[int]) -> None:
+        """See to it that rules over moments, of these groups, are looked at for a customer."""
+        floor = self._remembered.get(customer, self._before)
         for number in numbers:
             key = (customer, number, "")
             if key not in self._cells:
@@ -349,9 +359,11 @@ class Detector:
         self, key: Key, cell: Cell, name: Name, what: Found | Promised, now: datetime
     ) -> None:
         place, cause = name
-        if self._settled(key, place, what, cell.floor):
-            return
         said = cell.said.get(name)
+        # strikes last as long as pains follow each other, whatever was said before a restart
+        lasts = place == STRIKES_PLACE and said is not None and said.what.status == "open"
+        if self._settled(key, place, what, cell.floor) and not lasts:
+            return
         if isinstance(what, Found) and place is not None:
             self._live(key, place, cause, what)
         if said is not None and not said.status and (_equal(said.what, what) or self._ahead(said)):
@@ -408,9 +420,9 @@ class Detector:
             )
             news = self._lives.put(customer, name, pain)
         if news and rule in self._rules.over:  # only three strikes look at these
-            self._look_above(customer, self._before, self._above & {STRIKES_PLACE})
+            self._look_above(customer, self._above & {STRIKES_PLACE})
         elif news:
-            self._look_above(customer, self._before, self._above)
+            self._look_above(customer, self._above)
 
     def _drop(self, key: Key) -> None:
         self._cells.pop(key, None)

@@ -89,7 +89,7 @@ def open_cases(settings: Settings, customers: int) -> None:
 
 def load(settings: Settings, records: int) -> None:
     """Send ordinary simulated interactions."""
-    plan = Plan(customers=max(records // 25, 50), days=60, seed=1, malformed=0, duplicates=0)
+    plan = Plan(customers=max(records // 4, 50), days=10, seed=1, malformed=0, duplicates=0)
     stream = (orjson.loads(produced.value) for produced in simulate(plan))
     with_producer(settings, (event for event, _ in zip(stream, range(records), strict=False)))
 
