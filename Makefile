@@ -22,7 +22,7 @@ demo: $(STAMP) ## Run the whole pipeline on this machine, with an embedded broke
 	@$(BIN)/touchline demo
 
 test: $(STAMP) ## Run the tests; ARGS='-k name' for some of them
-	@$(BIN)/python -m pytest -n 3 --dist loadscope $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 test-faults: $(STAMP) ## Kill workers at random, twenty times
 	@FAULT_CYCLES=20 $(BIN)/python -m pytest -m faults $(ARGS)
