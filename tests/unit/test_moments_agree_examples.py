@@ -51,6 +51,24 @@ TOGETHER = "".join(
         ),
     ]
 )
+APART = "".join(
+    [
+        '[strikes]\nthreshold = 2\nwindow = "3h"\n',
+        rule("single", 'when.action = "e"\nresolved_by.action = "b"\nopen_for = "3h"', "another"),
+        rule("count", 'when.action = "b"\ncount = 2\nwithin = "1h"\nopen_for = "1h"', "twice"),
+        rule(
+            "absence",
+            'after.action = "a"\nuntil.action = "b"\nwithin = "1h"\nopen_for = "2h"',
+            "absent",
+        ),
+        rule(
+            "absence",
+            'after.moment = { rule = "twice" }\nwithin = "90m"\nopen_for = "1h"\n'
+            'until = [{ action = "f" }, { moment = { status = "resolved" } }]',
+            "over",
+        ),
+    ]
+)
 STRIKES_SHORT = STRIKES + 'open_for = "30m"\n'
 ABSENT_SHORT = STRIKES_SHORT + rule(
     "absence",
@@ -87,6 +105,11 @@ Story = list[tuple[float, list[Seen]]]
         ),
         pytest.param(
             RATE, [(0, [e("a", 0), e("a", 1), e("a", 61)])], id="a rate is over by an event"
+        ),
+        pytest.param(
+            RATE.replace("retracted_by", "resolved_by"),
+            [(0, [e("a", 0), e("a", 1), e("a", 61, "1"), e("b", 61, "2")])],
+            id="a rate is over by the first of two events",
         ),
         pytest.param(
             RATE,
@@ -181,6 +204,11 @@ Story = list[tuple[float, list[Seen]]]
             TOGETHER,
             [(70, [e("f", 190), e("a", 90), e("a", 150)]), (6000, [])],
             id="what rules over moments look at is held till all is found",
+        ),
+        pytest.param(
+            APART,
+            [(660, [e("b", 300), e("b", 330), e("f", 360), e("a", 690)]), (1170, [])],
+            id="what rules over moments look at is held as long as the moments",
         ),
         pytest.param(
             ABSENT_SHORT,
