@@ -292,7 +292,7 @@ class Detector:
             self._drop(key)
             return
         self._schedule(key, cell)
-        if len(cell.entries) > MANY:
+        if len(cell.entries) > MANY and key[1] not in self._above:
             cell.forget(self._rules.groups[key[1]], self.watermark, outcome.oldest)
 
     def _differ(self, key: Key, cell: Cell, outcome: Outcome, now: datetime) -> None:
@@ -333,6 +333,8 @@ class Detector:
         outcome = group.evaluate(entries, self.watermark) if entries else Outcome(keep=BEGINNING)
         if group.of_moments:
             outcome.keep += self._rules.below
+            if cell.entries and self._lives.of(customer):  # looked at again with the moments
+                outcome.keep = max(outcome.keep, cell.entries[-1].at + self._rules.memory)
         return outcome
 
     def _strikes(self, customer: str) -> Outcome:

@@ -123,7 +123,11 @@ def rate(
             over = False
         calm = moment._replace(status="resolved", closed_at=at, closed_by=by) if over else moment
         other = closed(moment, entries, place + 1, closing)
-        sooner = other.closed_at is not None and (not over or other.closed_at <= at)
+        sooner = other.closed_at is not None and (
+            not over
+            or other.closed_at < at
+            or (other.closed_at == at and (not by or other.closed_by <= by))
+        )
         found.append(other if sooner else calm)
 
     for place, entry in enumerate(entries):
