@@ -69,7 +69,8 @@ class Rules:
     @property
     def reach(self) -> int:
         """Return how far before the watermark an event can still matter, microseconds."""
-        return max((group.span + group.watched + group.longest for group in self.groups), default=0)
+        own = [group.span + group.watched + group.longest for group in self.groups]
+        return max([*own, self.memory if self.of_moments else 0])
 
     def minds(self, place: int) -> bool:
         """Return whether strikes or other rules look at the moments of a rule."""
