@@ -51,7 +51,9 @@ MOMENTS = """
 SELECT moment_id, rule, status, occurred_at, due_at, closed_at, closed_by, evidence FROM moments
 """
 PROMISES = "SELECT promise_id, promise, status, made_at, due_at, answered_at FROM promises"
-REVISIONS = "SELECT count() FROM moment_records UNION ALL SELECT count() FROM promise_records"
+REVISIONS = """
+SELECT (SELECT count() FROM moment_records), (SELECT count() FROM promise_records)
+"""
 
 
 def entry(name: str, **changes: Any) -> str:
@@ -108,7 +110,7 @@ class Filled:
         return set(moments), set(self.client.query(PROMISES).result_rows)
 
     def revisions(self) -> list[int]:
-        return [row[0] for row in self.client.query(REVISIONS).result_rows]
+        return list(self.client.query(REVISIONS).result_rows[0])
 
 
 def as_shown(found: Found) -> tuple[set[Any], set[Any]]:
