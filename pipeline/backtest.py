@@ -15,12 +15,14 @@ from itertools import chain
 from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
-from pipeline.moments.detector import Detector, Recalled
+from pipeline.moments.detector import Detector
 from pipeline.moments.hours import microseconds
+from pipeline.moments.matching import COLUMNS
 from pipeline.moments.rules import Rules
 from pipeline.moments.statements import Statements
+from pipeline.moments.unsaid import Recalled
 from pipeline.rule_file import Trial
-from pipeline.warehouse.ledger import Interaction
+from pipeline.warehouse.history import Interaction
 from pipeline.warehouse.ledger_rows import MomentRow, PromiseRow
 from pipeline.warehouse.past import Past, Span
 from schemas.rules import STRIKES
@@ -200,7 +202,7 @@ class Backtest:
         said: list[Row] = [*moments.values(), *promises.values()]
         for row in said:
             complete[row.partition] = max(row.watermark, complete.get(row.partition, row.watermark))
-        rows = self._past.interactions_in(span, self._touchpoints)
+        rows = self._past.interactions_in(span, self._touchpoints, COLUMNS)
         found_moments, found_promises = self._found(rows, complete, now)
         mine = {key: row for key, row in moments.items() if self._scope.has_rule(row.rule)}
         kept = {key: row for key, row in promises.items() if self._scope.has_promise(row.promise)}

@@ -1,7 +1,7 @@
 """Detection in a worker: detectors of the assigned partitions, and how far they are done.
 
 Nothing is kept here that ClickHouse does not have: after an assignment the detectors are made anew
-from the interactions, moments and progress that are stored (docs/decisions/0006). What a batch
+from the interactions, moments and progress that are stored (docs/decisions/0005). What a batch
 brings to say is first sent to Kafka, then recorded with the progress, then confirmed; a crash in
 between says it again, the same.
 """
@@ -19,15 +19,17 @@ from uuid import UUID
 
 from pipeline.batch import Batch
 from pipeline.chunks import Chunk
-from pipeline.moments.detector import Change, Detector, Recalled
+from pipeline.moments.detector import Detector
 from pipeline.moments.hours import instant, microseconds
-from pipeline.moments.matching import Sighting
+from pipeline.moments.matching import COLUMNS, Sighting
 from pipeline.moments.rules import Rules
 from pipeline.moments.statements import Statements
+from pipeline.moments.unsaid import Change, Recalled
 from pipeline.settings import Settings
 from pipeline.sink import Sink, Source
 from pipeline.topics import TopicPartition
-from pipeline.warehouse.ledger import Interaction, Ledger
+from pipeline.warehouse.history import Interaction
+from pipeline.warehouse.ledger import Ledger
 from pipeline.warehouse.ledger_rows import MomentRow, ProgressRow, PromiseRow
 from pipeline.watermarks import BEGINNING, Watermarks
 
@@ -187,7 +189,7 @@ class Detection:
     def _rows(
         self, before: Mapping[Source, int], since: datetime, touchpoints: Sequence[str]
     ) -> Iterable[Interaction]:
-        for block in self._ledger.interactions(before, since, touchpoints):
+        for block in self._ledger.interactions(before, since, touchpoints, COLUMNS):
             yield from block
 
     def _recall(self, partition: int, customers: Sequence[str]) -> Recalled:
@@ -199,7 +201,7 @@ class Detection:
         before = {source: end for source, end in self._next.items() if source[2] in partitions}
         touchpoints = self.rules.matcher.touchpoints()
         found = {partition: Recalled() for partition in partitions}
-        for row in self._ledger.history(customers, before, _EPOCH, touchpoints):
+        for row in self._ledger.history(customers, before, _EPOCH, touchpoints, COLUMNS):
             sighting = self.rules.matcher.stored(row)
             if sighting is not None:
                 found[row["partition"]].sightings.append(sighting)

@@ -14,17 +14,8 @@ from pipeline.toml_lines import TomlPath
 from pipeline.toml_model import near
 from schemas.catalog import UNCLASSIFIED, Catalog, Match
 from schemas.entry import Condition
-from schemas.rules import (
-    STRIKES,
-    Absence,
-    Change,
-    MomentRef,
-    Pattern,
-    Rate,
-    RuleBase,
-    patterns_of,
-    placeholders,
-)
+from schemas.patterns import MomentRef, Pattern
+from schemas.rules import STRIKES, Absence, Change, Rate, RuleBase, patterns_of, placeholders
 
 #: A place, what is wrong there, and the fix.
 Finding = tuple[TomlPath, tuple[str, str]]

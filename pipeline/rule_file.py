@@ -18,8 +18,9 @@ from pipeline.moments.rules import refers
 from pipeline.toml_lines import TomlPath, parse_text, read_text
 from pipeline.toml_model import read_model
 from schemas.catalog import Catalog
+from schemas.patterns import MomentRef
 from schemas.rule_file import RuleFile
-from schemas.rules import STRIKES, MomentRef, RuleBase, patterns_of
+from schemas.rules import STRIKES, RuleBase, patterns_of
 
 #: What a file with any of these is: a catalog.
 _WHOLE = frozenset(("journey", "channels", "needs", "stages", "segments", "facts", "touchpoints"))

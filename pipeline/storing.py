@@ -90,7 +90,7 @@ class Loop:
             if chunks:
                 await self._patiently(partial(self._store, chunks), chunks)
             else:
-                await self._patiently(partial(self._pass_time), [])
+                await self._patiently(self._pass_time, [])
 
     async def _patiently(self, work: _Work, chunks: list[Chunk]) -> None:
         """Do something until it succeeds, with growing pauses."""
@@ -134,7 +134,7 @@ class Loop:
             len(self._detection),
         )
 
-    async def _pass_time(self, first: bool) -> None:
+    async def _pass_time(self, _: bool) -> None:
         epoch, positions = self._consumer.positions()
         if epoch != self._epoch and positions:
             await in_thread(lambda: self._assign(epoch, positions))

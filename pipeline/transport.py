@@ -151,6 +151,7 @@ class Consumer(driver.Consumer):
 
     async def _seek_all(self) -> None:
         self._forget()
+        epoch, begun = self._epoch, dict[TP, int]()
         await super().perform_seek()
         assigned = {TP(*tp) for tp in self.assignment()}
         fresh = [tp for tp in assigned if not self._committed_offset.get(tp)]
@@ -159,8 +160,10 @@ class Consumer(driver.Consumer):
         for tp in assigned:
             position = await self.position(TopicPartition(*tp))
             if position is not None:
-                self._begun[tp] = self._expected[tp] = position
+                begun[tp] = self._expected[tp] = position
                 self._read_offset[tp] = None
+        if epoch == self._epoch:
+            self._begun = begun  # all at once: who looks meanwhile must not see a part
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Commit what is safe, then forget the assignment."""
@@ -174,7 +177,7 @@ class Consumer(driver.Consumer):
 
     def _forget(self) -> None:
         self._epoch += 1
-        self._begun.clear()
+        self._begun = {}
         self._expected.clear()
         self._processed.clear()
         self._safely_committed.clear()

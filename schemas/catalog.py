@@ -14,7 +14,8 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from schemas.entry import Condition, Duration, Entry, FieldPath, Version, as_condition, as_list
-from schemas.rules import Calendar, Promise, Rule, Strikes, Trust
+from schemas.rules import Rule, Strikes, Trust
+from schemas.terms import Calendar, Promise
 from schemas.text import Label, Name
 
 #: Touchpoint and stage of an interaction that no rule matches.

@@ -9,7 +9,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from schemas.entry import Entry
-from schemas.rules import Calendar, Promise, Rule, Strikes, Trust
+from schemas.rules import Rule, Strikes, Trust
+from schemas.terms import Calendar, Promise
 
 
 class RuleFile(Entry):

@@ -9,9 +9,8 @@ type of rule finds.
 from __future__ import annotations
 
 import re
-from datetime import date, time, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
@@ -22,17 +21,9 @@ from pydantic import (
     model_validator,
 )
 
-from schemas.entry import (
-    FIELDS,
-    FREE_FIELDS,
-    Condition,
-    Duration,
-    Entry,
-    FieldPath,
-    Version,
-    as_condition,
-    as_list,
-)
+from schemas.entry import FIELDS, FREE_FIELDS, Duration, Entry, FieldPath, Version, as_list
+from schemas.patterns import Pattern, Patterns
+from schemas.terms import Subject
 from schemas.text import Label, Name
 
 #: Rule id of the moment that ``Strikes`` finds; no rule of a catalog may have it.
@@ -40,7 +31,6 @@ STRIKES = "three_strikes"
 #: How bad a pain, or how good a glory, is; mild first.
 SEVERITIES = ("low", "medium", "high", "critical")
 Severity = Literal["low", "medium", "high", "critical"]
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 #: What a text for the person alerted can name, beside fields of the event that caused the moment.
 PLACEHOLDERS = (
     "customer",
@@ -54,7 +44,6 @@ PLACEHOLDERS = (
     "owner",
 )
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-_HOURS = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)-(([01]\d|2[0-3]):([0-5]\d)|24:00)$")
 
 
 def placeholders(text: str) -> list[str]:
@@ -86,164 +75,6 @@ def _groupable(value: str) -> str:
 GroupPath = Annotated[FieldPath, AfterValidator(_groupable)]
 #: One or more lines for the person alerted, with fields in braces.
 AlertText = Annotated[str, StringConstraints(min_length=1, max_length=500)]
-
-
-class CustomerState(Entry):
-    """What the customer has done before the interaction: a fact of the catalog, so many times."""
-
-    fact: Name
-    times: int = Field(1, ge=1, le=100, description="At least so often before.")
-    absent: bool = Field(False, description="True: fewer times than that.")
-
-
-class MomentRef(Entry):
-    """Moments that other rules found, as something that happened."""
-
-    kind: Literal["pain", "glory"] | None = Field(None, description="Of this kind.")
-    rule: Annotated[list[Name], BeforeValidator(as_list)] | None = Field(
-        None, min_length=1, description="Found by one of these rules."
-    )
-    status: Literal["open", "resolved"] = Field(
-        "open", description="open: when it came to be; resolved: when it was resolved."
-    )
-
-
-class Pattern(Entry):
-    """Interactions: everything given must hold."""
-
-    touchpoint: Annotated[list[Name], BeforeValidator(as_list)] | None = Field(None, min_length=1)
-    channel: Annotated[list[Name], BeforeValidator(as_list)] | None = Field(None, min_length=1)
-    action: Annotated[list[Label], BeforeValidator(as_list)] | None = Field(None, min_length=1)
-    direction: Literal["inbound", "outbound"] | None = None
-    need: Annotated[list[Name], BeforeValidator(as_list)] | None = Field(
-        None, min_length=1, description="As delivered, else the touchpoint's typical need."
-    )
-    segment: Annotated[list[Label], BeforeValidator(as_list)] | None = Field(None, min_length=1)
-    stage: Annotated[list[Name], BeforeValidator(as_list)] | None = Field(
-        None, min_length=1, description="Lifecycle stage, given what the customer did before."
-    )
-    where: dict[FieldPath, Annotated[Condition, BeforeValidator(as_condition)]] = Field(
-        default_factory=dict
-    )
-    customer: CustomerState | None = None
-    moment: MomentRef | None = Field(
-        None, description="Instead of interactions: moments of other rules. Stands alone."
-    )
-
-    @model_validator(mode="after")
-    def _says_something(self) -> Pattern:
-        if not self.model_fields_set:
-            raise ValueError("says nothing: name a touchpoint, an action, …")
-        if self.moment is not None and len(self.model_fields_set) > 1:
-            raise ValueError("moment stands alone: interactions and moments do not mix")
-        if any(path.startswith("identifiers.") for path in self.where):
-            raise ValueError("identifiers are hashed at rest: no rule can look at them")
-        if "need" in self.where:
-            raise ValueError("write need = … instead: it also knows the touchpoint's typical need")
-        return self
-
-
-#: One pattern or a list of them, any of which may fit.
-Patterns = Annotated[list[Pattern], BeforeValidator(as_list), Field(min_length=1)]
-
-
-class Calendar(Entry):
-    """Hours in which a term runs.
-
-    ``hours`` has the open hours of each weekday, e.g. ``mon = ["09:00-12:30", "13:00-17:00"]``;
-    a day that is not there is closed, and so are ``holidays``.
-    """
-
-    id: Name
-    zone: str = Field(description="IANA time zone, e.g. Europe/Amsterdam.")
-    hours: dict[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], list[str]] = Field(
-        min_length=1
-    )
-    holidays: list[date] = Field(default_factory=list, description="Closed days.")
-
-    @field_validator("zone")
-    @classmethod
-    def _known_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (KeyError, ValueError, OSError):
-            raise ValueError("not a time zone; write e.g. Europe/Amsterdam or UTC") from None
-        return value
-
-    @field_validator("hours")
-    @classmethod
-    def _ordered(cls, value: dict[str, list[str]]) -> dict[str, list[str]]:
-        for day, spans in value.items():
-            end = 0
-            for span in spans:
-                begins, ends = minutes(span)
-                if begins < end or ends <= begins:
-                    raise ValueError(f"{day}: {span} must end after it begins and follow the last")
-                end = ends
-        if not any(value.values()):
-            raise ValueError("open at no time: no term would ever end")
-        return value
-
-
-def minutes(span: str) -> tuple[int, int]:
-    """Read open hours such as ``09:00-17:00`` as minutes of the day.
-
-    Raises:
-        ValueError: The text is not of that shape.
-    """
-    match = _HOURS.match(span)
-    if match is None:
-        raise ValueError(f'{span!r} must look like "09:00-17:00"')
-    begins = time(int(match[1]), int(match[2]))
-    end = 1440 if match[3] == "24:00" else int(match[4]) * 60 + int(match[5])
-    return begins.hour * 60 + begins.minute, end
-
-
-class Subject(Entry):
-    """What a rule or promise looks at one of at a time."""
-
-    per: Literal["customer", "case", "need"] = Field(
-        "customer",
-        description="Interactions of one customer, one case or one need belong together.",
-    )
-    case: Annotated[list[Name], BeforeValidator(as_list)] | None = Field(
-        None,
-        min_length=1,
-        description="Kinds of case id; the first that an interaction has counts.",
-    )
-
-    @model_validator(mode="after")
-    def _case_for_cases(self) -> Subject:
-        if (self.per == "case") != (self.case is not None):
-            raise ValueError('per = "case" and case = ["ticket_id", …] belong together')
-        return self
-
-
-class Promise(Subject):
-    """Something promised to a customer: what makes it, when it is due, what keeps it."""
-
-    id: Name
-    name: Label
-    version: Version = "1"
-    made: Patterns = Field(description="Interactions that make the promise.")
-    kept: Patterns = Field(description="Interactions that keep it.")
-    cancelled: Annotated[list[Pattern], BeforeValidator(as_list)] = Field(
-        default_factory=list, description="Interactions that end it without keeping it."
-    )
-    term: Duration | None = Field(
-        None, description="Due so long after, where the interaction has no promise_due_at."
-    )
-    calendar: Name | None = Field(None, description="The term runs in these hours only.")
-    before: Duration | None = Field(
-        None, description="What keeps it may also come up to so long before it."
-    )
-    open_for: Duration = Field(timedelta(days=90), description="How long a late answer is awaited.")
-
-    @model_validator(mode="after")
-    def _term_for_calendar(self) -> Promise:
-        if self.calendar is not None and self.term is None:
-            raise ValueError("a calendar needs a term")
-        return self
 
 
 class RuleBase(Subject):

@@ -12,11 +12,12 @@ from pipeline.catalog import LoadedCatalog
 from pipeline.classify import Classifier
 from pipeline.decode import decode, known_channels
 from pipeline.moments.cells import Key, Name, Said
-from pipeline.moments.detector import Change, Detector, Recalled
+from pipeline.moments.detector import Detector
 from pipeline.moments.hours import microseconds
 from pipeline.moments.matching import Sighting
 from pipeline.moments.notes import Found, Promised
 from pipeline.moments.rules import Rules
+from pipeline.moments.unsaid import Change, Recalled
 
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
 

@@ -13,7 +13,8 @@ from datetime import datetime
 
 from schemas.catalog import Catalog
 from schemas.moment import moment_id
-from schemas.rules import Absence, Promise, Sequence, patterns_of
+from schemas.rules import Absence, Sequence, patterns_of
+from schemas.terms import Promise
 from tests.moment_drafts import AnyRule, Draft, drafts, early, overdue
 from tests.moment_found import Found, OracleMoment, OraclePromise, Seen
 from tests.moment_patterns import Hours, Item, any_fits, threads

@@ -15,7 +15,8 @@ from zoneinfo import ZoneInfo
 
 from pipeline.classify import Classification
 from schemas.entry import Condition
-from schemas.rules import Calendar, Pattern
+from schemas.patterns import Pattern
+from schemas.terms import Calendar
 
 _MINUTE = timedelta(minutes=1)
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

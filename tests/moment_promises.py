@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from schemas.moment import moment_id
-from schemas.rules import Promise
+from schemas.terms import Promise
 from tests.moment_found import OraclePromise
 from tests.moment_patterns import Hours, Item, any_fits, threads
 

@@ -25,10 +25,6 @@ FROM moments
 PROMISES = """
 SELECT promise, customer_key, subject, made_by, status, made_at, due_at, answered_at FROM promises
 """
-LAST_REVISIONS = """
-SELECT moment_id, max(revision), count() - uniqExact(revision) FROM moment_records
-GROUP BY moment_id
-"""
 
 
 def settle(line: Line) -> None:

@@ -9,62 +9,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from heapq import heappop, heappush
-from typing import NamedTuple
 
 from pipeline.moments.cells import BEGINNING, MANY, Cell, Key, Name, Said
 from pipeline.moments.groups import Outcome
 from pipeline.moments.lives import Lives, merged
 from pipeline.moments.matching import Sighting
-from pipeline.moments.notes import WHEN, Entry, Found, Note, Promised
+from pipeline.moments.notes import WHEN, Entry, Found
 from pipeline.moments.rules import STRIKES_PLACE, Rules
 from pipeline.moments.states import Facts, played
 from pipeline.moments.strikes import Pain, strikes
+from pipeline.moments.unsaid import Change, Recall, Recalled, Unsaid
 from schemas.moment import moment_id
-
-
-class Change(NamedTuple):
-    """Something to say: a moment or a promise that is new, or not as was said last.
-
-    Attributes:
-        key: Its cell: customer, group, subject.
-        place: Place of the rule in the catalog; None for a promise.
-        what: The moment or the promise.
-        revision: How often something was said of it, with this.
-        detected_at: When it was first found.
-        withdrawn: It turned out never to have been.
-    """
-
-    key: Key
-    place: int | None
-    what: Found | Promised
-    revision: int
-    detected_at: datetime
-    withdrawn: bool
-
-    @property
-    def cause(self) -> str:
-        """Return the id of the causing event."""
-        return _cause(self.what).event_id
-
-
-@dataclass
-class Recalled:
-    """What is stored of some customers.
-
-    Attributes:
-        sightings: Every event that matters.
-        said: What was said last, by cell.
-    """
-
-    sightings: list[Sighting] = field(default_factory=list)
-    said: dict[Key, dict[Name, Said]] = field(default_factory=dict)
-
-
-#: Reads what is stored of customers, for events that come late.
-Recall = Callable[[Sequence[str]], Recalled]
 
 
 class Detector:
@@ -95,7 +52,7 @@ class Detector:
             self._above.add(STRIKES_PLACE)
         self._waiting: deque[tuple[int, Key]] = deque()
         self._struck: set[str] = set()
-        self._unsaid: dict[tuple[Key, Name], Change] = {}
+        self._unsaid = Unsaid(rules, self._live)
 
     def __len__(self) -> int:
         """Return the number of cells held."""
@@ -151,21 +108,19 @@ class Detector:
         self._look_at(lambda number: number not in self._above, now)
         self._look_at(lambda number: number != STRIKES_PLACE, now)  # rules over moments
         self._look_at(lambda number: True, now)
-        return list(self._unsaid.values())
+        return self._unsaid.changes()
 
     def confirm(self, changes: Iterable[Change]) -> None:
         """Take note that changes were said, for good."""
         for change in changes:
-            name = (change.place, change.cause)
-            if self._unsaid.get((change.key, name)) is change:
-                del self._unsaid[change.key, name]
+            self._unsaid.said(change)
             cell = self._cells.get(change.key)
             if cell is not None:
                 status = "withdrawn" if change.withdrawn else ""
                 said = Said(
                     change.what, change.revision, change.detected_at, status, self.watermark
                 )
-                cell.tell(name, said)
+                cell.tell((change.place, change.cause), said)
 
     # --- events ---------------------------------------------------------------------------------
 
@@ -198,7 +153,7 @@ class Detector:
             if cell is None and (
                 key[1] in self._above  # or its events are yet to come again
                 or any(
-                    not self._settled(key, place, statement.what, floor)
+                    not self._unsaid.settled(key, place, statement.what, floor)
                     for (place, _), statement in statements.items()
                 )
             ):
@@ -285,7 +240,7 @@ class Detector:
         cell.live = True
         outcome = self._outcome(key, cell)
         if outcome.moments or outcome.promises or cell.said:
-            self._differ(key, cell, outcome, now)
+            self._unsaid.differ(key, cell, outcome, self.watermark, now)
         cell.keep, cell.pending = outcome.keep, outcome.wake is not None
         cell.wake = cell.keep if outcome.wake is None else outcome.wake
         if self.watermark > cell.keep:
@@ -294,24 +249,6 @@ class Detector:
         self._schedule(key, cell)
         if len(cell.entries) > MANY and key[1] not in self._above:
             cell.forget(self._rules.groups[key[1]], self.watermark, outcome.oldest)
-
-    def _differ(self, key: Key, cell: Cell, outcome: Outcome, now: datetime) -> None:
-        """Note what there is to say, and forget what nobody will look at again."""
-        found: dict[Name, Found | Promised] = {
-            (place, moment.cause.event_id): moment for place, moment in outcome.moments
-        }
-        for promised in outcome.promises:
-            found[None, promised.made.event_id] = promised
-        for name, what in found.items():
-            self._compare(key, cell, name, what, now)
-        for name, said in list(cell.said.items()):
-            if name not in found:
-                self._missing(key, cell, name, said)
-        for name, said in list(cell.said.items()):
-            if (key, name) not in self._unsaid and self._settled(
-                key, name[0], said.what, cell.floor
-            ):
-                del cell.said[name]
 
     def _outcome(self, key: Key, cell: Cell) -> Outcome:
         customer, number, _ = key
@@ -357,50 +294,6 @@ class Detector:
             self._struck.discard(customer)
         return outcome
 
-    def _compare(
-        self, key: Key, cell: Cell, name: Name, what: Found | Promised, now: datetime
-    ) -> None:
-        place, cause = name
-        said = cell.said.get(name)
-        # strikes last as long as pains follow each other, whatever was said before a restart
-        lasts = place == STRIKES_PLACE and said is not None and said.what.status == "open"
-        if self._settled(key, place, what, cell.floor) and not lasts:
-            return
-        if isinstance(what, Found) and place is not None:
-            self._live(key, place, cause, what)
-        if said is not None and not said.status and (_equal(said.what, what) or self._ahead(said)):
-            self._unsaid.pop((key, name), None)
-            return
-        revision = 1 if said is None else said.revision + 1
-        detected = now if said is None else said.detected_at
-        self._unsaid[key, name] = Change(key, place, what, revision, detected, False)
-
-    def _missing(self, key: Key, cell: Cell, name: Name, said: Said) -> None:
-        place, cause = name
-        self._unsaid.pop((key, name), None)
-        if said.status or self._settled(key, place, said.what, cell.floor):
-            return
-        if self._ahead(said):
-            return
-        if place is not None:
-            self._live(key, place, cause, None)
-        self._unsaid[key, name] = Change(
-            key, place, said.what, said.revision + 1, said.detected_at, True
-        )
-
-    def _settled(self, key: Key, place: int | None, what: Found | Promised, floor: int) -> bool:
-        """Whether nothing that is looked at now can have changed it."""
-        if isinstance(what, Promised):
-            promise = self._rules.groups[key[1]].promise
-            late = 0 if promise is None else promise.late
-            return max(what.due_at, what.made.at) + late < floor
-        watched = 0 if place is None else self._rules.watched(key[1], place)
-        return what.occurred_at + watched < floor
-
-    def _ahead(self, said: Said) -> bool:
-        """Whether it was said with a later watermark than the present one, before a restart."""
-        return said.watermark > self.watermark
-
     def _live(self, key: Key, place: int, cause: str, what: Found | None) -> None:
         """Tell the rules that look at moments what became of one."""
         if not self._rules.minds(place):
@@ -433,16 +326,3 @@ class Detector:
             known.discard(key)
             if not known:
                 del self._of_states[key[0]]
-
-
-def _cause(what: Found | Promised) -> Note:
-    return what.cause if isinstance(what, Found) else what.made
-
-
-def _equal(said: Found | Promised, what: Found | Promised) -> bool:
-    """Whether the same was said already; the notes of what is stored are not all there."""
-    if isinstance(said, Found):
-        return isinstance(what, Found) and said[1:] == what[1:]
-    if isinstance(what, Found) or (said.due_at, said.status) != (what.due_at, what.status):
-        return False
-    return (said.answer and said.answer.event_id) == (what.answer and what.answer.event_id)

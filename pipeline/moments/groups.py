@@ -30,19 +30,10 @@ from pipeline.moments.notes import (
     Promised,
 )
 from schemas.catalog import Catalog
-from schemas.rules import (
-    Calendar,
-    Change,
-    Count,
-    Pattern,
-    Promise,
-    Rate,
-    Rule,
-    RuleBase,
-    Single,
-    Subject,
-)
+from schemas.patterns import Pattern
+from schemas.rules import Change, Count, Rate, Rule, RuleBase, Single
 from schemas.rules import Sequence as SequenceRule
+from schemas.terms import Calendar, Promise, Subject
 
 _MICROSECOND = timedelta(microseconds=1)
 #: What a rule finds: moments, and due times still to come.

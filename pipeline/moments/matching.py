@@ -7,21 +7,45 @@ What the event alone decides is decided here; what depends on the customer's pas
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import orjson
 
-from pipeline.classify import Classification, Event, matches, reader_of, test_of
+from pipeline.classify import Classification, Event
+from pipeline.moments.candidates import Candidate, Kind, candidate, state_of, subject_of
 from pipeline.moments.groups import Group
 from pipeline.moments.hours import microseconds
 from pipeline.moments.notes import THEN, WHEN, Note, State
 from schemas.catalog import UNCLASSIFIED, Catalog, StageAfter
-from schemas.entry import FIELDS, FREE_FIELDS
 from schemas.interaction import Envelope
-from schemas.rules import Pattern, placeholders
+from schemas.patterns import Pattern
 
+#: Columns of ``interaction_records`` that ``Matcher.stored`` reads, and the partition.
+COLUMNS = (
+    "partition",
+    "customer_key",
+    "event_id",
+    "occurred_at",
+    "channel",
+    "action",
+    "direction",
+    "touchpoint",
+    "need",
+    "stage_default",
+    "stage_after",
+    "facts",
+    "promise_due_at",
+    "segment",
+    "language",
+    "case_ids",
+    "rating_scale",
+    "rating_score",
+    "sentiment",
+    "amount",
+    "currency",
+    "details",
+)
 #: Kinds of events whose rules are remembered; actions are open-ended.
 _MOST_KINDS = 100_000
 
@@ -58,29 +82,6 @@ class Sighting(NamedTuple):
     facts: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Fit:
-    part: int
-    needs: frozenset[str] | None
-    tests: tuple[Callable[[Event], bool], ...]
-    state: Pattern | None
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    group: Group
-    certain: int
-    fits: tuple[_Fit, ...]
-    cases: tuple[str, ...] | None
-    by_need: bool
-    same: Callable[[Event], Any] | None
-    carries: str | None
-    shows: tuple[tuple[str, Callable[[Event], Any]], ...]
-
-
-_Kind = tuple[str, str, str]
-
-
 class Matcher:
     """Finds the parts of events.
 
@@ -91,7 +92,7 @@ class Matcher:
 
     def __init__(self, catalog: Catalog, groups: Sequence[Group]) -> None:
         self._groups = groups
-        self._kinds: dict[_Kind, tuple[_Candidate, ...]] = {}
+        self._kinds: dict[Kind, tuple[Candidate, ...]] = {}
         patterns = [
             pattern for group in groups for _, pattern in group.parts if pattern.moment is None
         ]
@@ -200,7 +201,7 @@ class Matcher:
 
     def _sighting(
         self,
-        candidates: Sequence[_Candidate],
+        candidates: Sequence[Candidate],
         facts: tuple[str, ...],
         event: Event,
         customer: str,
@@ -212,12 +213,12 @@ class Matcher:
     ) -> Sighting | None:
         found: list[Part] = []
         shows: list[tuple[str, Callable[[Event], Any]]] = []
-        for candidate in candidates:
-            if candidate.carries is not None and event.get(candidate.carries) is None:
+        for each in candidates:
+            if each.carries is not None and event.get(each.carries) is None:
                 continue
-            played = candidate.certain
+            played = each.certain
             states: tuple[State, ...] = ()
-            for fit in candidate.fits:
+            for fit in each.fits:
                 if fit.needs is not None and need not in fit.needs:
                     continue
                 for test in fit.tests:
@@ -227,13 +228,13 @@ class Matcher:
                     if fit.state is None:
                         played |= fit.part
                     else:
-                        states = (*states, _state(fit.part, fit.state, classification))
+                        states = (*states, state_of(fit.part, fit.state, classification))
             if played or states:
-                subject = _subject(candidate, event, need)
+                subject = subject_of(each, event, need)
                 if subject is not None:
-                    found.append(Part(candidate.group.number, subject, played, states))
-                    if candidate.shows and (played & (WHEN | THEN) or states):
-                        shows += candidate.shows
+                    found.append(Part(each.group.number, subject, played, states))
+                    if each.shows and (played & (WHEN | THEN) or states):
+                        shows += each.shows
         if not found and not facts:
             return None
         values = {path: value for path, read in shows if (value := read(event)) is not None}
@@ -254,109 +255,11 @@ class Matcher:
             return ()
         return tuple(fact for fact in facts if fact in self.facts)
 
-    def _select(self, kind: _Kind) -> tuple[_Candidate, ...]:
-        found = tuple(candidate for group in self._groups if (candidate := _candidate(group, kind)))
+    def _select(self, kind: Kind) -> tuple[Candidate, ...]:
+        found = tuple(fitting for group in self._groups if (fitting := candidate(group, kind)))
         if len(self._kinds) < _MOST_KINDS:
             self._kinds[kind] = found
         return found
-
-
-def _candidate(group: Group, kind: _Kind) -> _Candidate | None:
-    touchpoint, channel, action = kind
-    certain, fits, fitting = 0, [], []
-    for part, pattern in group.parts:
-        if (
-            pattern.moment is not None
-            or (pattern.touchpoint is not None and touchpoint not in pattern.touchpoint)
-            or (pattern.channel is not None and channel not in pattern.channel)
-            or (pattern.action is not None and action not in pattern.action)
-        ):
-            continue
-        fitting.append(pattern)
-        tests = _tests(pattern)
-        depends = pattern.stage is not None or pattern.customer is not None
-        needs = None if pattern.need is None else frozenset(pattern.need)
-        if tests or depends or needs is not None:
-            fits.append(_Fit(part, needs, tests, pattern if depends else None))
-        else:
-            certain |= part
-    if not certain and not fits:
-        return None
-    per = group.subject.per
-    return _Candidate(
-        group,
-        certain,
-        tuple(fits),
-        tuple(group.subject.case or ()) if per == "case" else None,
-        per == "need",
-        reader_of(group.same) if group.same is not None else None,
-        None if certain else _carried(fitting),
-        _shows(group),
-    )
-
-
-def _shows(group: Group) -> tuple[tuple[str, Callable[[Event], Any]], ...]:
-    """Return the fields that the texts of a group's rules show."""
-    named = {name for asked in group.asked.values() for name in placeholders(asked.rule.text)}
-    fields = sorted(n for n in named if n in FIELDS or n.partition(".")[0] in FREE_FIELDS)
-    return tuple((path, reader_of(path)) for path in fields)
-
-
-def _carried(patterns: Sequence[Pattern]) -> str | None:
-    """Return a field of the envelope without which none of the patterns fits; None without one."""
-    common: set[str] | None = None
-    for pattern in patterns:
-        fields = {
-            path.partition(".")[0]
-            for path, wanted in pattern.where.items()
-            if not matches(wanted, None)
-        }
-        common = fields if common is None else common & fields
-    return min(common) if common else None
-
-
-def _tests(pattern: Pattern) -> tuple[Callable[[Event], bool], ...]:
-    tests = [test_of(path, wanted) for path, wanted in pattern.where.items()]
-    if pattern.direction is not None:
-        wanted_direction = pattern.direction
-        tests.append(lambda event: event.get("direction") == wanted_direction)
-    if pattern.segment is not None:
-        segments = frozenset(pattern.segment)
-        tests.append(lambda event: event.get("segment") in segments)
-    return tuple(tests)
-
-
-def _state(part: int, pattern: Pattern, classification: Classification) -> State:
-    customer = pattern.customer
-    return State(
-        part,
-        None if pattern.stage is None else frozenset(pattern.stage),
-        classification.stage,
-        classification.stage_after,
-        None if customer is None else customer.fact,
-        1 if customer is None else customer.times,
-        customer is not None and customer.absent,
-    )
-
-
-def _subject(candidate: _Candidate, event: Event, need: str) -> str | None:
-    subject = ""
-    if candidate.cases is not None:
-        cases = event.get("case_ids")
-        if cases:
-            for kind in candidate.cases:
-                if kind in cases:
-                    subject = f"{kind}:{cases[kind]}"
-                    break
-    elif candidate.by_need:
-        subject = need
-    if candidate.same is not None:
-        value = candidate.same(event)
-        if value is None:
-            return None
-        text = value if isinstance(value, str) else orjson.dumps(value).decode()
-        subject = f"{subject} {text}" if subject else text
-    return subject
 
 
 def _facts(catalog: Catalog, patterns: Sequence[Pattern]) -> dict[str, int]:

@@ -7,7 +7,8 @@ from datetime import timedelta
 from pipeline.catalog import LoadedCatalog
 from pipeline.moments.groups import groups
 from pipeline.moments.matching import Matcher
-from schemas.rules import STRIKES, MomentRef, RuleBase, Strikes
+from schemas.patterns import MomentRef
+from schemas.rules import STRIKES, RuleBase, Strikes
 
 #: Place of the rule of three strikes, and number of its group: it is none of the catalog's list.
 STRIKES_PLACE = -1

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from pipeline.moments.cells import Key, Name, Said
-from pipeline.moments.detector import Change
 from pipeline.moments.hours import instant, microseconds
 from pipeline.moments.notes import Found, Note, Promised
 from pipeline.moments.rules import STRIKES_PLACE, Rules
+from pipeline.moments.unsaid import Change
 from pipeline.warehouse.ledger_rows import MomentRow, PromiseRow
 from schemas.moment import MOMENT_VERSION, Moment, moment_id
 from schemas.rules import RuleBase, Strikes

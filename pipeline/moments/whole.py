@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from pipeline.moments.detector import Change, Detector, Recalled
+from pipeline.moments.detector import Detector
 from pipeline.moments.hours import microseconds
 from pipeline.moments.matching import Sighting
 from pipeline.moments.rules import Rules
+from pipeline.moments.unsaid import Change, Recalled
 
 
 def changes_in(rules: Rules, sightings: Iterable[Sighting], watermark: datetime) -> list[Change]:

@@ -12,40 +12,10 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from pipeline.warehouse.client import explained
-from pipeline.warehouse.ledger import (
-    Interaction,
-    Ledger,
-    latest_moments,
-    latest_promises,
-    selected_columns,
-)
+from pipeline.warehouse.history import Interaction, selected_columns
+from pipeline.warehouse.ledger import Ledger, latest_moments, latest_promises
 from pipeline.warehouse.ledger_rows import MomentRow, PromiseRow
 
-#: Columns of an interaction that the rules of moments look at.
-COLUMNS = (
-    "partition",
-    "customer_key",
-    "event_id",
-    "occurred_at",
-    "channel",
-    "action",
-    "direction",
-    "touchpoint",
-    "need",
-    "stage_default",
-    "stage_after",
-    "facts",
-    "promise_due_at",
-    "segment",
-    "language",
-    "case_ids",
-    "rating_scale",
-    "rating_score",
-    "sentiment",
-    "amount",
-    "currency",
-    "details",
-)
 _ALL = "FROM interaction_records"
 _PARTITIONS = f"SELECT partition, max(occurred_at) {_ALL} GROUP BY partition"
 _WATERMARKS = """
@@ -104,7 +74,7 @@ class Past(Ledger):
         return zip(*self._columns(selected, {**span._asdict(), "table": table}), strict=True)
 
     def interactions_in(
-        self, span: Span, touchpoints: Collection[str], columns: Sequence[str] = COLUMNS
+        self, span: Span, touchpoints: Collection[str], columns: Sequence[str]
     ) -> list[Interaction]:
         """Return every event of some touchpoints once, in no order."""
         selected = (

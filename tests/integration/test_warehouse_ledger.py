@@ -12,8 +12,10 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from pipeline.errors import SchemaMismatch
+from pipeline.warehouse import history
 from pipeline.warehouse import ledger as module
-from pipeline.warehouse.ledger import INTERACTION_COLUMNS, Ledger, Source
+from pipeline.warehouse.history import INTERACTION_COLUMNS, Source
+from pipeline.warehouse.ledger import Ledger
 from pipeline.warehouse.ledger_rows import MomentRow, ProgressRow
 from pipeline.warehouse.migrate import migrate
 from tests.integration import moment_oracle, warehouse_oracle
@@ -42,7 +44,7 @@ def client(fresh: Fresh) -> Client:
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BLOCK_ROWS", 50)
+    monkeypatch.setattr(history, "BLOCK_ROWS", 50)
 
 
 def ends(rows: list[Record], end: int) -> dict[Source, int]:
@@ -130,7 +132,8 @@ def test_numbers_and_times_come_back_as_they_were_sent(client: Client) -> None:
 
 
 def test_the_history_of_some_customers(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MAX_CUSTOMERS", 2)
+    monkeypatch.setattr(history, "MAX_CUSTOMERS", 2)
+    monkeypatch.setattr(module, "MAX_CUSTOMERS", 2)
     stored = records(7)
     insert(client, stored, 90)
     asked = (ends(stored, 400), START + timedelta(days=1), TOUCHPOINTS[:4])
@@ -177,7 +180,8 @@ def test_a_moment_that_moved_out_of_the_time_is_not_shown_as_it_was(client: Clie
 
 
 def test_everything_of_some_customers(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MAX_CUSTOMERS", 2)
+    monkeypatch.setattr(history, "MAX_CUSTOMERS", 2)
+    monkeypatch.setattr(module, "MAX_CUSTOMERS", 2)
     events = warehouse_oracle.events(records(9))
     found, made = moments(9, events), promises(9, events)
     read = Ledger(client)

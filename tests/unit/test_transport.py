@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from aiokafka.errors import TopicAuthorizationFailedError
+from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
@@ -215,6 +216,29 @@ def test_positions_that_kafka_does_not_tell_end_the_worker():
     consumer._seek_all = never
     with pytest.raises(FatalError, match="did not tell the positions"):
         run(consumer.perform_seek())
+
+
+def test_who_looks_while_positions_are_asked_sees_none_or_all(monkeypatch):
+    consumer = consumer_of(Log(range(3)))
+    partitions = [TP("t", 0), TP("t", 1)]
+    seen = []
+
+    async def stock(self):
+        self._committed_offset.update(dict.fromkeys(partitions, 7))
+
+    async def position(tp):
+        seen.append(consumer.positions()[1])
+        return 7
+
+    monkeypatch.setattr(driver.Consumer, "perform_seek", stock)
+    consumer.assignment = lambda: set(partitions)
+    consumer.position = position
+    run(consumer.perform_seek())
+    assert seen == [{}, {}]
+    epoch, positions = consumer.positions()
+    assert positions == {("t", 0): 7, ("t", 1): 7}
+    consumer._forget()
+    assert consumer.positions() == (epoch + 1, {})
 
 
 def test_a_partition_taken_away_while_its_gap_is_looked_at_is_left_alone():

@@ -1,0 +1,225 @@
+"""The stored interactions that detection starts from again, in ranges of customers.
+
+All rows of a customer come in one block, the engine never holds more than one block of the answer,
+and each range is one of the tables' own order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+
+from clickhouse_connect.driver.client import Client
+
+from pipeline.warehouse.client import explained
+
+#: One partition of one life of a topic: topic, its id, partition.
+Source = tuple[str, UUID, int]
+#: One interaction by column name.
+Interaction = dict[str, Any]
+
+#: What ``interactions`` can give of each.
+INTERACTION_COLUMNS = (
+    "topic",
+    "partition",
+    "offset",
+    "customer_key",
+    "event_id",
+    "occurred_at",
+    "channel",
+    "action",
+    "direction",
+    "touchpoint",
+    "need",
+    "stage_default",
+    "stage_after",
+    "facts",
+    "catalog_version",
+    "promise_due_at",
+    "segment",
+    "language",
+    "case_ids",
+    "rating_scale",
+    "rating_score",
+    "sentiment",
+    "amount",
+    "currency",
+    "details",
+    "clock",
+)
+#: Rows of a block, about; all rows of a customer are in the same.
+BLOCK_ROWS = 50_000
+
+#: Most customers asked for at once: ClickHouse limits the length of a parameter.
+MAX_CUSTOMERS = 1_000
+_SAMPLE = 8_192
+IN_RANGE = "customer_key >= {first:String} AND ({end:String} = '' OR customer_key < {end:String})"
+#: transform() looks the end of each row's own source up in a hash table, 0 where there is none.
+_BEFORE = """
+FROM interaction_records
+WHERE (occurred_at >= {since:DateTime64(6)} OR promise_due_at >= {since:DateTime64(6)})
+  AND touchpoint IN {touchpoints:Array(String)}
+  AND partition IN {partitions:Array(UInt32)}
+  AND offset < transform(
+    cityHash64(topic, topic_id, partition),
+    arrayMap(
+        (topic, id, partition) -> cityHash64(topic, id, partition),
+        {topics:Array(String)}, {ids:Array(UUID)}, {partitions:Array(UInt32)}
+    ),
+    {ends:Array(UInt64)},
+    toUInt64(0)
+  )
+"""
+#: Where a row stands, which decides between duplicates; read with every block.
+_PLACE = ("customer_key", "event_id", "topic", "topic_id", "partition", "offset", "ingested_at")
+
+#: What is quicker to read in another type; a named tuple would come as a dictionary. Without names
+#: of their own, which the conditions would take for the columns.
+_AS = {
+    "topic_id": "toLowCardinality(toString(topic_id))",
+    "ingested_at": "toUnixTimestamp64Milli(ingested_at)",
+    "stage_after": "CAST(stage_after, 'Array(Tuple(String, UInt8, String))')",
+}
+
+
+class History:
+    """Reads stored interactions; raises what ``Ledger`` raises.
+
+    Args:
+        client: ClickHouse client on the database that has the tables.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def interactions(
+        self,
+        next_offsets: Mapping[Source, int],
+        since: datetime,
+        touchpoints: Collection[str],
+        columns: Sequence[str] = INTERACTION_COLUMNS,
+    ) -> Iterator[list[Interaction]]:
+        """Yield the stored interactions that detection has seen, in blocks.
+
+        All of a customer's are in one block, in no order. Each event comes once: of duplicates the
+        one that stands first in Kafka, as in the view ``interactions``, but of those asked for. A
+        record that workers with different catalogs stored may come as either of them saw it.
+
+        Args:
+            next_offsets: For each partition of each topic the offset before which to read; others
+                are not read.
+            since: Those that happened, or promised something that was due, at or after this.
+            touchpoints: Those of these touchpoints.
+            columns: Columns to give, some of ``INTERACTION_COLUMNS``: each left out is time saved.
+                ``stage_after`` is a list of (fact, times, stage), ``details`` the JSON text; what
+                an event did not carry is empty or None.
+        """
+        asked = _asked(next_offsets, since, touchpoints)
+        selected = f"{selected_columns(columns)} {_BEFORE} AND {IN_RANGE}"
+        for first, end in self._ranges(_BEFORE, asked):
+            yield self._events(selected, {**asked, "first": first, "end": end}, columns)
+
+    def history(
+        self,
+        customer_keys: Collection[str],
+        next_offsets: Mapping[Source, int],
+        since: datetime,
+        touchpoints: Collection[str],
+        columns: Sequence[str] = INTERACTION_COLUMNS,
+    ) -> list[Interaction]:
+        """Return what ``interactions`` gives, of some customers only."""
+        asked, keys = _asked(next_offsets, since, touchpoints), list(customer_keys)
+        selected = (
+            f"{selected_columns(columns)} {_BEFORE} AND customer_key IN {{customers:Array(String)}}"
+        )
+        found: list[Interaction] = []
+        for start in range(0, len(keys), MAX_CUSTOMERS):
+            some = {**asked, "customers": keys[start : start + MAX_CUSTOMERS]}
+            found += self._events(selected, some, columns)
+        return found
+
+    def _events(
+        self, selected: str, asked: Mapping[str, Any], columns: Sequence[str]
+    ) -> list[Interaction]:
+        """Return every event of a block once."""
+        values = self._columns(selected, asked)
+        if not values:
+            return []
+        found = dict(zip(_read(columns), values, strict=True))
+        repeats = _repeats(found)
+        rows = zip(*(found[name] for name in columns), strict=True)
+        return [
+            dict(zip(columns, row, strict=True)) for at, row in enumerate(rows) if at not in repeats
+        ]
+
+    def _ranges(self, source: str, asked: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Return ranges of customer keys of about a block of rows each; an empty end is open."""
+        counted = f"SELECT count(), groupArraySample({_SAMPLE}, 1)(customer_key) {source}"
+        with explained():
+            rows, sample = self._client.query(counted, parameters=dict(asked)).result_rows[0]
+        if rows == 0:
+            return []
+        # by code point, as ClickHouse compares the bytes
+        keys, parts = sorted(sample), min(-(-rows // BLOCK_ROWS), len(sample))
+        bounds = sorted({keys[len(keys) * number // parts] for number in range(1, parts)})
+        return list(pairwise(["", *bounds, ""]))
+
+    def _columns(self, selected: str, asked: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+        with explained():
+            found = self._client.query(selected, parameters=dict(asked), column_oriented=True)
+            return found.result_columns  # none where there are no rows
+
+
+def _asked(
+    next_offsets: Mapping[Source, int], since: datetime, touchpoints: Collection[str]
+) -> dict[str, Any]:
+    """Return the parameters of ``_BEFORE``."""
+    return {
+        "topics": [topic for topic, _, _ in next_offsets],
+        "ids": [str(topic_id) for _, topic_id, _ in next_offsets],
+        "partitions": [partition for _, _, partition in next_offsets],
+        "ends": list(next_offsets.values()),
+        "since": since,
+        "touchpoints": list(touchpoints),
+    }
+
+
+def _read(columns: Sequence[str]) -> list[str]:
+    """Return what has to be read to give columns: where a row stands comes first."""
+    return [*_PLACE, *(name for name in columns if name not in _PLACE)]
+
+
+def selected_columns(columns: Sequence[str]) -> str:
+    """Return the SELECT of what has to be read.
+
+    Raises:
+        ValueError: One of the columns is none.
+    """
+    unknown = set(columns) - set(INTERACTION_COLUMNS)
+    if unknown:
+        raise ValueError(f"not columns of an interaction: {sorted(unknown)}")
+    return "SELECT " + ", ".join(_AS.get(name, name) for name in _read(columns))
+
+
+def _repeats(found: Mapping[str, Sequence[Any]]) -> set[int]:
+    """Return the rows whose event another row shows, the one that stands first in Kafka."""
+    keys = list(zip(found["customer_key"], found["event_id"], strict=True))
+    if len(set(keys)) == len(keys):
+        return set()
+
+    def place(row: int) -> tuple[Any, ...]:
+        topic, topic_id, *rest, ingested_at = (found[name][row] for name in _PLACE[2:])
+        halves = divmod(UUID(topic_id).int, 1 << 64)  # ClickHouse orders by the second one first
+        return topic, halves[1], halves[0], *rest, -ingested_at
+
+    first: dict[tuple[str, str], int] = {}
+    repeats: set[int] = set()
+    for row, key in enumerate(keys):
+        known = first.setdefault(key, row)
+        if known != row:
+            first[key], other = sorted((known, row), key=place)
+            repeats.add(other)
+    return repeats
