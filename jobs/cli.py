@@ -28,6 +28,7 @@ COMMANDS = {
     "simulate": ("jobs.simulate", "simulate"),
     "query": ("jobs.query", "query"),
     "backtest": ("jobs.backtest", "backtest"),
+    "rebuild": ("jobs.rebuild", "rebuild"),
     "migrate": ("jobs.migrate", "migrate"),
     "check": ("jobs.check", "check"),
     "schema": ("jobs.schema", "schema"),

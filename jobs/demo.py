@@ -18,7 +18,7 @@ from clickhouse_connect.driver.client import Client
 from rich.progress import Progress
 
 from jobs.console import err, out, progress
-from jobs.drain import wait_until_closed, wait_until_stored, working
+from jobs.drain import EVERY, wait_until_closed, wait_until_refreshed, wait_until_stored, working
 from jobs.moments_compared import compare
 from jobs.tables import present
 from pipeline import catalog, topics
@@ -124,7 +124,9 @@ def _run(
     with ExitStack() as parts:
         with watch.part("start"):
             stack = endpoints(settings, kafka=True, clickhouse=True)
-            ready = parts.enter_context(stack).settings.model_copy(update={"idle": IDLE})
+            ready = parts.enter_context(stack).settings.model_copy(
+                update={"idle": IDLE, "journeys_every": EVERY}
+            )
         client = connect(ready)
         migrate(client, ready)
         publish(client, loaded.catalog, loaded.version)
@@ -144,6 +146,9 @@ def _run(
             bar.update(task, description="closing what time has ended")
             with watch.part("close"):
                 wait_until_closed(client, ready, worker)
+            bar.update(task, description="refreshing journeys")
+            with watch.part("refresh"):
+                wait_until_refreshed(client, worker)
         with watch.part("query"):
             found = account(client, ids, starts, ends)
             truth = _compare(client, sent)

@@ -19,11 +19,14 @@ from pipeline import topics
 from pipeline.embedded.broker import die_with_parent
 from pipeline.errors import FatalError
 from pipeline.settings import Settings, environment
+from pipeline.warehouse.refresh import Journeys
 
 log = logging.getLogger(__name__)
 
 #: Seconds without any progress after which waiting is given up.
 PATIENCE = 120.0
+#: Seconds between refreshes of the journeys by a worker that somebody waits for.
+EVERY = 0.5
 _POLL_SECONDS = 0.25
 #: Partitions with events whose watermark is more than a minute behind an instant.
 _BEHIND = """
@@ -137,6 +140,31 @@ def wait_until_stored(
             raise FatalError(
                 f"{left} records wait in Kafka and no worker of group {settings.kafka_group!r} "
                 "takes them (fix: start `touchline worker`, or look at its log)"
+            )
+        sleep(_POLL_SECONDS)
+
+
+def wait_until_refreshed(client: Client, worker: WorkerProcess | None = None) -> None:
+    """Wait until what is stored is in the journeys.
+
+    Args:
+        client: ClickHouse client.
+        worker: Our own worker process, whose end ends the waiting.
+
+    Raises:
+        FatalError: The worker ended, or nothing moved for ``PATIENCE`` seconds.
+    """
+    journeys = Journeys(client)
+    last, moved_at = -1, monotonic()
+    while left := len(journeys.pending()):
+        if worker is not None:
+            worker.check()
+        if left != last:
+            last, moved_at = left, monotonic()
+        elif monotonic() - moved_at > PATIENCE:
+            raise FatalError(
+                f"{left} batches are not in the journeys yet and no worker takes them up (fix: "
+                "start `touchline worker`, or look at its log)"
             )
         sleep(_POLL_SECONDS)
 

@@ -12,7 +12,7 @@ import typer
 from clickhouse_connect.driver.client import Client
 
 from jobs.console import err, out, progress
-from jobs.drain import WorkerProcess, wait_until_stored, working
+from jobs.drain import EVERY, WorkerProcess, wait_until_refreshed, wait_until_stored, working
 from jobs.produce import bytes_read
 from jobs.sending import Ready, Refused, Tally, quiet_kafka, send_all
 from pipeline import catalog, topics
@@ -95,7 +95,7 @@ def _through(
     )
     with ExitStack() as parts:
         connected = parts.enter_context(endpoints(settings, kafka=True, clickhouse=True))
-        ready = connected.settings
+        ready = connected.settings.model_copy(update={"journeys_every": EVERY})
         client = connect(ready)
         parts.callback(client.close)
         if is_ours and connected.embedded_clickhouse:
@@ -116,6 +116,7 @@ def _through(
         ends = {place: last + 1 for place, (_, last) in ranges.items()}
         try:
             _wait(ready, ends, sum(ends.values()) - sum(starts.values()), worker)
+            wait_until_refreshed(client, worker)
         except TouchlineError as error:
             tally.error = tally.error or str(error)
         except KeyboardInterrupt:

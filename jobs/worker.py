@@ -22,6 +22,7 @@ from pipeline.warehouse.catalog_tables import publish
 from pipeline.warehouse.client import connect
 from pipeline.warehouse.ledger import Ledger
 from pipeline.warehouse.migrate import check_schema, migrate
+from pipeline.warehouse.refresh import Journeys
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,10 @@ def _wire(ready: settings.Settings, loaded: catalog.LoadedCatalog, embedded: boo
         raise SettingsError("TOUCHLINE_PEPPER: not set")
     ids = topics.ensure(ready, loaded.catalog)
     ready.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return worker.create(ready, loaded, Keyring(ready.pepper), Sink(client), Ledger(client), ids)
+    journeys = Journeys(connect(ready))  # works beside the others
+    return worker.create(
+        ready, loaded, Keyring(ready.pepper), Sink(client), Ledger(client), journeys, ids
+    )
 
 
 def _patiently(attempt: Any) -> worker.Worker:

@@ -174,8 +174,12 @@ class Backtest:
 
     def _write(self, rows: Sequence[Row]) -> int:
         """Write rows and return how many."""
-        self._past.record_moments([row for row in rows if isinstance(row, MomentRow)])
+        moments = [row for row in rows if isinstance(row, MomentRow)]
+        # noted first: should this break off, the journeys are still known to be behind
+        touched = self._past.journeys.changed((row.partition, row.customer_key) for row in moments)
+        self._past.record_moments(moments)
         self._past.record_promises([row for row in rows if isinstance(row, PromiseRow)])
+        self._past.journeys.refresh(touched)
         return len(rows)
 
     def _empty(self) -> Report:

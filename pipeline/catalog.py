@@ -20,6 +20,9 @@ from pipeline.toml_lines import TomlPath, TomlSource, read_text
 from pipeline.toml_model import near, read_model
 from schemas.catalog import REJECTED, UNCLASSIFIED, Catalog
 
+#: Parts of a catalog whose entries have an id of their own.
+_NAMED = ("channels", "needs", "stages", "segments", "facts", "touchpoints", "outcomes")
+
 
 @dataclass(frozen=True)
 class LoadedCatalog:
@@ -87,7 +90,7 @@ def checked(
 
 def _check(catalog: Catalog) -> Iterator[rule_checks.Finding]:
     reserved = {"channels": REJECTED, "stages": UNCLASSIFIED, "touchpoints": UNCLASSIFIED}
-    for kind in ("channels", "needs", "stages", "segments", "facts", "touchpoints"):
+    for kind in _NAMED:
         seen: set[str] = set()
         for number, entry in enumerate(getattr(catalog, kind)):
             at: TomlPath = (kind, number, "id")
@@ -110,14 +113,12 @@ def _check(catalog: Catalog) -> Iterator[rule_checks.Finding]:
 def _references(
     catalog: Catalog,
 ) -> Iterator[tuple[TomlPath, str, str, list[str]]]:
-    ids = {
-        kind: [entry.id for entry in getattr(catalog, kind)]
-        for kind in ("channels", "needs", "stages", "segments", "facts", "touchpoints")
-    }
-    for number, fact in enumerate(catalog.facts):
-        for index, touchpoint in enumerate(fact.touchpoints):
-            path = ("facts", number, "touchpoints", index)
-            yield path, "touchpoints", touchpoint, ids["touchpoints"]
+    ids = {kind: [entry.id for entry in getattr(catalog, kind)] for kind in _NAMED}
+    for part in ("facts", "outcomes"):
+        for number, reached in enumerate(getattr(catalog, part)):
+            for index, touchpoint in enumerate(reached.touchpoints):
+                path = (part, number, "touchpoints", index)
+                yield path, "touchpoints", touchpoint, ids["touchpoints"]
     for number, entry in enumerate(catalog.touchpoints):
         at = ("touchpoints", number)
         yield (*at, "stage"), "stages", entry.stage, ids["stages"]

@@ -23,7 +23,9 @@ from schemas.rule_file import RuleFile
 from schemas.rules import STRIKES, RuleBase, patterns_of
 
 #: What a file with any of these is: a catalog.
-_WHOLE = frozenset(("journey", "channels", "needs", "stages", "segments", "facts", "touchpoints"))
+_WHOLE = frozenset(
+    ("journey", "channels", "needs", "stages", "segments", "facts", "touchpoints", "outcomes")
+)
 _LISTS = ("calendars", "promises", "rules")
 
 

@@ -118,6 +118,13 @@ class Settings(BaseSettings):
         le=86_400,
         description="An event further in the future than this many seconds is taken as of now.",
     )
+    journeys_every: float = Field(
+        5.0,
+        ge=0.1,
+        le=3_600,
+        description="Seconds between two refreshes of the journeys; what a batch changes is in "
+        "them so much later.",
+    )
     session_timeout: float = Field(
         45.0, ge=6, le=300, description="Kafka consumer session timeout, seconds."
     )

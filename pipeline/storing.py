@@ -10,11 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import faust
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerClosed
@@ -25,21 +24,23 @@ from pipeline.chunks import Chunk
 from pipeline.detection import Detection, News
 from pipeline.errors import FatalError, RejectedRecord, RetryableError
 from pipeline.intake import Intake
+from pipeline.journeys import Refresher
 from pipeline.moments.statements import message
 from pipeline.rejects import Reject, RejectLimit
-from pipeline.rows import Place, Row
+from pipeline.rows import COLUMNS, Place, Row
 from pipeline.settings import Settings
 from pipeline.sink import Sink
+from pipeline.threads import in_thread
 from pipeline.topics import TopicPartition
 from pipeline.transport import Consumer
 
 log = logging.getLogger(__name__)
-_T = TypeVar("_T")
 
 #: First and longest pause before a batch is tried again, seconds.
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
 #: Seconds without events after which it is looked whether time has ended a term.
 PATIENCE = 1.0
+_PARTITION, _CUSTOMER = COLUMNS.index("partition"), COLUMNS.index("customer_key")
 _Work = Callable[[bool], Awaitable[None]]
 
 
@@ -52,6 +53,7 @@ class Loop:
         steps: What happens to a record.
         sink: Where it ends.
         detection: Finds moments in what is stored.
+        refresher: Is told whose journeys change.
         watch: Notices topics that are made anew.
     """
 
@@ -62,6 +64,7 @@ class Loop:
         steps: Steps,
         sink: Sink,
         detection: Detection,
+        refresher: Refresher,
         watch: topics.Watch,
     ) -> None:
         self._app = app
@@ -69,6 +72,7 @@ class Loop:
         self._steps = steps
         self._sink = sink
         self._detection = detection
+        self._refresher = refresher
         self._watch = watch
         self._limit = RejectLimit(settings.reject_ratio_limit, settings.reject_window)
         self._rejected_topic = topics.rejected(settings)
@@ -119,7 +123,7 @@ class Loop:
         news = await in_thread(lambda: self._detection.detect(chunks, batch, ends, now))
         if self._consumer.positions()[0] != positions[0]:
             return  # the new owner says it
-        await self._say(news)
+        await self._say(news, batch.rows)
         log.info(
             "stored %d of %d records, %d rejected, %d unclassified, %d late, %d of the future; "
             "%d moments and %d promises changed, %d subjects held",
@@ -140,11 +144,12 @@ class Loop:
             await in_thread(lambda: self._assign(epoch, positions))
         if epoch == self._epoch:
             ends, now = self._consumer.ends(), datetime.now(timezone.utc)
-            await self._say(await in_thread(lambda: self._detection.pass_time(ends, now)))
+            await self._say(await in_thread(lambda: self._detection.pass_time(ends, now)), ())
 
     def _assign(self, epoch: int, positions: Mapping[TopicPartition, int]) -> None:
         self._sink.forget()
         self._detection.assign(positions)
+        self._refresher.assign({partition for _, partition in positions})
         self._epoch = epoch
 
     def _attempt(
@@ -168,7 +173,7 @@ class Loop:
             _rejected(batch, chunks, unstorable)
         return batch, stored
 
-    async def _say(self, news: News) -> None:
+    async def _say(self, news: News, rows: Sequence[Row]) -> None:
         """Send moments, wait for the broker, record them; then everything before is safe."""
         sends = [
             self._produce(self._moments_topic, row.customer_key.encode(), message(row), None)
@@ -179,6 +184,10 @@ class Loop:
                 raise _explained(error, "the topic of moments") from error
         if news.changes:
             await in_thread(lambda: self._detection.record(news))
+        touched = {(row[_PARTITION], row[_CUSTOMER]) for row in rows}
+        touched.update((row.partition, row.customer_key) for row in news.moments)
+        if touched:
+            await in_thread(lambda: self._refresher.changed(touched))
         for chunk in news.done:
             self._consumer.processed(chunk)
 
@@ -244,29 +253,3 @@ def _explained(error: BaseException, topic: str) -> Exception:
     if isinstance(cause, ProducerClosed) or (isinstance(cause, KafkaError) and cause.retriable):
         return RetryableError(f"{topic} did not take a record: {cause!r}")
     return FatalError(f"{topic} does not take a record: {cause!r}")
-
-
-async def in_thread(work: Callable[[], _T]) -> _T:
-    """Run blocking work in a daemon thread, so that a hanging server cannot keep the process."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[_T] = loop.create_future()
-
-    def settle(result: _T | None, error: BaseException | None) -> None:
-        if future.cancelled():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(cast(_T, result))
-
-    def target() -> None:
-        outcome: tuple[_T | None, BaseException | None]
-        try:
-            outcome = work(), None
-        except BaseException as error:  # noqa: BLE001  # handed to the waiting coroutine
-            outcome = None, error
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(settle, *outcome)
-
-    threading.Thread(target=target, daemon=True, name="touchline-store").start()
-    return await future

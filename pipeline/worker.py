@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -25,12 +25,15 @@ from pipeline.detection import Detection
 from pipeline.errors import FatalError, RetryableError, TouchlineError
 from pipeline.identify import Keyring
 from pipeline.intake import Intake
+from pipeline.journeys import Refresher
 from pipeline.moments.rules import Rules
 from pipeline.settings import Settings
 from pipeline.sink import Sink
-from pipeline.storing import Loop, in_thread
+from pipeline.storing import Loop
+from pipeline.threads import in_thread
 from pipeline.transport import Transport
 from pipeline.warehouse.ledger import Ledger
+from pipeline.warehouse.refresh import Journeys
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +66,7 @@ def create(
     keyring: Keyring,
     sink: Sink,
     ledger: Ledger,
+    journeys: Journeys,
     ids: Mapping[str, UUID],
 ) -> Worker:
     """Wire the worker.
@@ -73,6 +77,7 @@ def create(
         keyring: Hashes identifiers.
         sink: On a database that has the schema.
         ledger: On the same.
+        journeys: On the same, with a client of its own.
         ids: Id of every input topic, from ``topics.ensure``.
     """
     app = Worker(settings.kafka_group, **_options(settings))
@@ -86,7 +91,9 @@ def create(
         settings.max_record_bytes,
         settings.clock_tolerance,
     )
-    loop = Loop(app, settings, steps, sink, detection, topics.Watch(settings, ids))
+    refresher = Refresher(journeys, settings.journeys_every)
+    watch = topics.Watch(settings, ids)
+    loop = Loop(app, settings, steps, sink, detection, refresher, watch)
     idle_watch = topics.Watch(settings, ids)
     intake = Intake(settings)
     channel = app.topic(*sorted(ids), schema=ChunkSchema())
@@ -97,9 +104,15 @@ def create(
             await intake.put(chunk)
 
     async def store() -> None:
+        await alive()
+        await until_stopped(loop.run(intake))
+
+    async def refresh() -> None:
+        await until_stopped(refresher.run())
+
+    async def until_stopped(work: Awaitable[None]) -> None:
         try:
-            await alive()
-            await loop.run(intake)
+            await work
         except TouchlineError as error:
             log.critical("stopping, nothing of the present batch is acknowledged: %s", error)
             await app.crash(error)
@@ -119,6 +132,7 @@ def create(
             alive_file(settings).touch()
 
     app.task(store)
+    app.task(refresh)
     app.timer(ALIVE_SECONDS)(alive)
     return app
 

@@ -1,10 +1,10 @@
 """The catalog: what a company knows of its touchpoints, as data.
 
 Channels, needs, lifecycle stages, segments, facts and touchpoints with the rules that recognise
-them; calendars, promises and the rules that find moments of truth (``schemas.rules``). A catalog
-is a TOML file of this shape; ``catalogs/default.toml`` is the one that ships. Vocabulary:
-touchpoint kinds after Brigman (communication, human, physical, sensory) and the practical three
-(digital, human, physical).
+them; outcomes that journeys come to; calendars, promises and the rules that find moments of truth
+(``schemas.rules``). A catalog is a TOML file of this shape; ``catalogs/default.toml`` is the one
+that ships. Vocabulary: touchpoint kinds after Brigman (communication, human, physical, sensory) and
+the practical three (digital, human, physical).
 """
 
 from __future__ import annotations
@@ -113,6 +113,18 @@ class Journey(Entry):
     gap: Duration = Field(description="A silence longer than this begins a new journey.")
 
 
+class Outcome(Entry):
+    """What a journey can come to, e.g. a purchase: reached at one of the touchpoints."""
+
+    id: Name
+    name: Label
+    touchpoints: list[Name] = Field(min_length=1, description="Touchpoints that reach it.")
+    action: Annotated[list[Label], BeforeValidator(as_list)] | None = Field(
+        None, min_length=1, description="Actions at them that reach it; any if unset."
+    )
+    ends_journey: bool = Field(False, description="Whether what follows is a new journey.")
+
+
 class Catalog(Entry):
     """Everything Touchline knows about a company. Rules are tried in file order, first match wins.
 
@@ -128,6 +140,9 @@ class Catalog(Entry):
     segments: list[Segment] = Field(default_factory=list)
     facts: list[Fact] = Field(default_factory=list)
     touchpoints: list[Touchpoint] = Field(min_length=1)
+    outcomes: list[Outcome] = Field(
+        default_factory=list, description="An interaction reaches the first that applies."
+    )
     calendars: list[Calendar] = Field(default_factory=list)
     promises: list[Promise] = Field(default_factory=list)
     rules: list[Rule] = Field(default_factory=list)

@@ -39,6 +39,7 @@ _TOUCHPOINT = (
     "process",
     "importance",
 )
+_OUTCOME = ("outcome", "name", "touchpoint", "actions", "ends_journey")
 _RULE = ("rule", "name", "type", "kind", "severity", "rule_version", "owner", "source")
 _PROMISE = (
     "promise",
@@ -119,8 +120,18 @@ def _tables(catalog: Catalog) -> list[tuple[str, Sequence[str], list[tuple[Any, 
         ("catalog_segments", ("segment", "name"), [(it.id, it.name) for it in catalog.segments]),
         ("catalog_stages", ("stage", "name", "weight", "phase", "funnel"), stages),
         ("catalog_touchpoints", _TOUCHPOINT, touchpoints),
+        ("catalog_outcomes", _OUTCOME, _outcomes(catalog)),
         ("catalog_rules", _RULE, _rules(catalog)),
         ("catalog_promises", _PROMISE, _promises(catalog)),
+    ]
+
+
+def _outcomes(catalog: Catalog) -> list[tuple[Any, ...]]:
+    """Return outcomes, one row a touchpoint."""
+    return [
+        (item.id, item.name, touchpoint, item.action or [], item.ends_journey)
+        for item in catalog.outcomes
+        for touchpoint in item.touchpoints
     ]
 
 

@@ -11,10 +11,13 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from clickhouse_connect.driver.client import Client
+
 from pipeline.warehouse.client import explained
 from pipeline.warehouse.history import Interaction, selected_columns
 from pipeline.warehouse.ledger import Ledger, latest_moments, latest_promises
 from pipeline.warehouse.ledger_rows import MomentRow, PromiseRow
+from pipeline.warehouse.refresh import Journeys
 
 _ALL = "FROM interaction_records"
 _PARTITIONS = f"SELECT partition, max(occurred_at) {_ALL} GROUP BY partition"
@@ -35,7 +38,15 @@ class Span(NamedTuple):
 
 
 class Past(Ledger):
-    """Reads everything there is; what ``Ledger`` raises and writes goes for it, too."""
+    """Reads everything there is; what ``Ledger`` raises and writes goes for it, too.
+
+    Attributes:
+        journeys: Must be told of moments that are written.
+    """
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(client)
+        self.journeys = Journeys(client)
 
     def spans(self) -> list[Span]:
         """Return spans of about a block of rows each, in order, without a gap."""

@@ -8,15 +8,17 @@ and every column of the result::
     --
     -- param depth UInt16 = 6: steps of a path that count; 0 counts all
     -- param customer String: no default, so it must be given
+    -- filters steps
     -- column share share: of all journeys
     -- pivot touchpoint channel: interactions
     -- limit top
 
-A column's unit says what its values are: text, list, count, number, share, difference (of two
-shares), seconds, time, or measured (in the unit that the column ``unit`` names; an instant is in
-the column ``at``). ``pivot`` names the columns that become rows, columns and cells where a person
-reads the result; ``limit`` the parameter that limits the rows, where the query itself adds up the
-rest. A parameter of type Float64 is a quantity, 0 or more.
+``filters`` stands for the parameters that most queries take, applied to steps or to journeys as a
+whole (``FILTERS``). A column's unit says what its values are: text, list, count, number, share,
+difference (of two shares), seconds, time, or measured (in the unit that the column ``unit`` names;
+an instant is in the column ``at``). ``pivot`` names the columns that become rows, columns and
+cells where a person reads the result; ``limit`` the parameter that limits the rows, where the query
+itself adds up the rest. A parameter of type Float64 is a quantity, 0 or more.
 """
 
 from __future__ import annotations
@@ -40,6 +42,32 @@ UNITS = frozenset(
 #: What to write where an instant is wanted.
 A_TIME = "a time such as 2026-10-01 or 2026-10-01T12:00:00Z"
 
+#: The parameters that ``filters`` stands for, as they are written out, by what they are applied to.
+FILTERS: dict[str, tuple[str, ...]] = {
+    "steps": (
+        "since DateTime64(6, 'UTC') = 1970-01-01: interactions that happened at or after this",
+        "until DateTime64(6, 'UTC') = 2100-01-01: interactions that happened before this",
+        "segment String = : only customers of this segment, the latest delivered; (none) for those "
+        "without",
+        "channel String = : only interactions on this channel",
+        "stage String = : only interactions at this lifecycle stage",
+        "touchpoint String = : only interactions at this touchpoint",
+        "outcome String = : only interactions in journeys whose last outcome is this; (none) for "
+        "journeys without",
+    ),
+    "journeys": (
+        "since DateTime64(6, 'UTC') = 1970-01-01: journeys that began at or after this",
+        "until DateTime64(6, 'UTC') = 2100-01-01: journeys that began before this",
+        "segment String = : only customers of this segment, the latest delivered; (none) for those "
+        "without",
+        "channel String = : only journeys with an interaction on this channel",
+        "stage String = : only journeys with an interaction at this lifecycle stage",
+        "touchpoint String = : only journeys with an interaction at this touchpoint",
+        "outcome String = : only journeys whose last outcome is this; (none) for those without",
+    ),
+}
+
+_FILTERS = re.compile(r"^filters (\w+)$")
 _PARAM = re.compile(r"^param (\w+) ([^=:]+(?:\([^)]*\))?)(?: = (.*?))?: (.+)$")
 _COLUMN = re.compile(r"^column (\w+) (\w+): (.+)$")
 _PIVOT = re.compile(r"^pivot (\w+) (\w+): ([\w ]+)$")
@@ -157,8 +185,10 @@ def parse(name: str, text: str) -> NamedQuery:
     columns: list[Column] = []
     pivot, limited_by = None, None
     for line in filter(None, header):
-        if found := _PARAM.match(line):
-            parameters.append(Parameter(found[1], found[2], found[3], found[4]))
+        if _PARAM.match(line):
+            parameters.append(_parameter(line))
+        elif (found := _FILTERS.match(line)) and found[1] in FILTERS:
+            parameters += [_parameter(f"param {text}") for text in FILTERS[found[1]]]
         elif found := _COLUMN.match(line):
             columns.append(Column(found[1], found[2], found[3]))
         elif found := _PIVOT.match(line):
@@ -166,7 +196,7 @@ def parse(name: str, text: str) -> NamedQuery:
         elif found := _LIMIT.match(line):
             limited_by = found[1]
         elif parameters or columns:
-            raise ValueError(f"{name}: neither param, column, pivot nor limit: {line}")
+            raise ValueError(f"{name}: neither param, filters, column, pivot nor limit: {line}")
         else:
             prose.append(line)
     if not columns or {column.unit for column in columns} - UNITS:
@@ -181,6 +211,13 @@ def parse(name: str, text: str) -> NamedQuery:
         limited_by=limited_by,
         sql="\n".join(lines[end:]).strip(),
     )
+
+
+def _parameter(line: str) -> Parameter:
+    found = _PARAM.match(line)
+    if found is None:
+        raise ValueError(f"no parameter: {line}")
+    return Parameter(found[1], found[2], found[3], found[4])
 
 
 def _reader(kind: str) -> tuple[Callable[[str], Any], str]:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from pipeline.warehouse.ledger_rows import MomentRow, PromiseRow
-from tests.integration.warehouse_oracle import Record, histories, p90
+from tests.integration.warehouse_oracle import Record, p90, segments_of
 
 _Row = TypeVar("_Row", MomentRow, PromiseRow)
 _WORST = ["critical", "high", "medium", "low"]
@@ -35,15 +35,6 @@ def standing(rows: Iterable[_Row]) -> list[_Row]:
     return [row for row in latest(rows) if row.status != "withdrawn"]
 
 
-def segments(events: Iterable[Record], until: datetime) -> dict[str, str]:
-    """The latest segment delivered of each customer."""
-    before = [event for event in events if event["occurred_at"] < until]
-    return {
-        customer: ([""] + [step["segment"] for step in steps if step["segment"]])[-1]
-        for customer, steps in histories(before).items()
-    }
-
-
 class Asked:
     """Moments that a question is about.
 
@@ -63,7 +54,7 @@ class Asked:
         until: datetime,
         segment: str = "",
     ) -> None:
-        self.segment_of = segments(events, until)
+        self.segment_of = segments_of(events)
         self.events = [
             event
             for event in events

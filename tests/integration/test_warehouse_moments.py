@@ -29,7 +29,8 @@ from tests.integration.warehouse_catalog import (
 )
 from tests.integration.warehouse_engine import engine
 from tests.integration.warehouse_moments import STRANGER, fill, moments, promises
-from tests.integration.warehouse_records import Record, insert, records
+from tests.integration.warehouse_oracle import segments_of
+from tests.integration.warehouse_records import Record, insert, rebuild, records
 
 pytestmark = pytest.mark.integration
 
@@ -60,6 +61,7 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         events = warehouse_oracle.events(made)
         found, given = moments(request.param, events, 400), promises(request.param, events, 300)
         fill(Ledger(client), found, given, 97)
+        rebuild(client)
         yield Filled(client, events, found, given)
 
 
@@ -245,7 +247,7 @@ def test_open_pains(
 
 @TIMES
 def test_promise_keeping(filled: Filled, since: datetime, until: datetime) -> None:
-    segment_of = oracle.segments(filled.events, until)
+    segment_of = segments_of(filled.events)
     made = [row for row in oracle.standing(filled.promises) if since <= row.made_at < until]
     by_both = oracle.grouped(made, lambda row: (row.promise, segment_of[row.customer_key]))
     expected = []
@@ -318,7 +320,7 @@ def test_trust_balance_as_a_view_has_every_customer(filled: Filled) -> None:
 def test_three_strikes(filled: Filled, days: int, segment: str) -> None:
     at = SOME[0] + timedelta(days=days)
     threshold, window = STRIKES
-    segment_of = oracle.segments(filled.events, at)
+    segment_of = segments_of(filled.events)
     struck = oracle.strikes(filled.moments, at, timedelta(days=window))
     rows = [
         (
@@ -411,7 +413,7 @@ def test_moments_by_day_as_a_view_adds_up(filled: Filled) -> None:
 
 def test_customers(filled: Filled) -> None:
     found = filled.client.query("SELECT * FROM customers ORDER BY customer_key").result_rows
-    segment_of = oracle.segments(filled.events, EVER[1])
+    segment_of = segments_of(filled.events)
     assert list(found) == [
         (key, segment_of[key], len(steps), steps[0]["occurred_at"], steps[-1]["occurred_at"])
         for key, steps in sorted(warehouse_oracle.histories(filled.events).items())

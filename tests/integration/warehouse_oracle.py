@@ -84,7 +84,7 @@ def journeys(found: Iterable[Record], gap: timedelta) -> list[Record]:
         for number, part in enumerate(cut(steps, gap), 1):
             path = [step["touchpoint"] for step in part]
             channels = [step["channel"] for step in part]
-            segments = [step["segment"] for step in part if step["segment"]]
+            segments = [step["segment"] for step in steps if step["segment"]]
             began, ended = part[0]["occurred_at"], part[-1]["occurred_at"]
             named = f"{customer}:{part[0]['event_id']}"
             made.append(
@@ -210,14 +210,10 @@ def touchpoint_map(
 ) -> list[tuple[Any, ...]]:
     """Segment by stage; ``known`` are the catalog's segments, stages and owners."""
     segments, stages, owners = known
-    before = [event for event in found if event["occurred_at"] < until]
-    segment = {
-        customer: ([""] + [step["segment"] for step in steps if step["segment"]])[-1]
-        for customer, steps in histories(before).items()
-    }
+    segment = segments_of(found)
     cells = defaultdict(list)
-    for event in before:
-        if event["occurred_at"] >= since:
+    for event in found:
+        if since <= event["occurred_at"] < until:
             cells[segment[event["customer_key"]], event["stage"]].append(event)
     rows = segments + sorted({key[0] for key in cells} - set(segments))
     columns = stages + sorted({key[1] for key in cells} - set(stages))
@@ -234,6 +230,14 @@ def touchpoint_map(
         for row in rows
         for column in columns
     ]
+
+
+def segments_of(found: Iterable[Record]) -> dict[str, str]:
+    """Each customer's latest segment, empty without any."""
+    return {
+        customer: ([""] + [step["segment"] for step in steps if step["segment"]])[-1]
+        for customer, steps in histories(found).items()
+    }
 
 
 def _owners(used: list[Record], owners: dict[str, str]) -> list[str]:

@@ -17,6 +17,7 @@ from uuid import UUID
 from clickhouse_connect.driver.client import Client
 
 from pipeline.rows import COLUMNS
+from pipeline.warehouse.refresh import Change, Journeys
 
 Record = dict[str, Any]
 
@@ -92,6 +93,29 @@ def insert(client: Client, rows: Iterable[Record], size: int) -> None:
         client.insert(
             "interaction_records", values[start : start + size], column_names=list(COLUMNS)
         )
+
+
+def insert_steadily(
+    client: Client, rows: Iterable[Record], size: int, every: int, dice: random.Random
+) -> None:
+    """Insert records as workers do, refreshing the journeys after some of the batches."""
+    journeys, noted = Journeys(client), list[Change]()
+    records = list(rows)
+    for number, start in enumerate(range(0, len(records), size)):
+        batch = records[start : start + size]
+        insert(client, batch, size)
+        noted += journeys.changed((row["partition"], row["customer_key"]) for row in batch)
+        if number % every == 0:
+            dice.shuffle(noted)
+            journeys.refresh(noted)
+            noted = []
+    assert {change.batch for change in journeys.pending()} == {change.batch for change in noted}
+    journeys.refresh(journeys.pending())
+
+
+def rebuild(client: Client) -> None:
+    """Compute steps and journeys of everybody anew."""
+    Journeys(client).rebuild(None, lambda customers: None)
 
 
 def _fresh(dice: random.Random, offset: int, customers: int) -> Record:

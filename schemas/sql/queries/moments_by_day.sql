@@ -4,7 +4,7 @@
 --
 -- param since DateTime64(6, 'UTC') = 1970-01-01: moments that occurred at or after this
 -- param until DateTime64(6, 'UTC') = 2100-01-01: moments that occurred before this
--- param segment String = : only customers of this segment, the latest delivered before `until`; all where empty
+-- param segment String = : only customers of this segment, the latest delivered; all where empty
 -- param rule String = : only moments of this rule; all where empty
 --
 -- column day text: day on which they occurred, such as 2026-10-01

@@ -1,7 +1,7 @@
 -- Moments by segment
 -- Which customers it hits: every segment of the current catalog, in its order, then others that were
 -- delivered; customers without any are in the empty one. A customer's segment is the latest one
--- delivered before `until`. What was retracted is counted apart.
+-- delivered. What was retracted is counted apart.
 --
 -- param since DateTime64(6, 'UTC') = 1970-01-01: moments that occurred at or after this
 -- param until DateTime64(6, 'UTC') = 2100-01-01: moments that occurred before this
@@ -42,7 +42,8 @@ FROM
     GROUP BY customer_segment
     UNION ALL
     SELECT segment, count(), 0, 0, 0, 0, 0, 0, 4294967295
-    FROM customers_before(before = {until:DateTime64(6, 'UTC')})
+    FROM customers
+    WHERE first_at < {until:DateTime64(6, 'UTC')}
     GROUP BY segment
     UNION ALL
     SELECT segment, 0, 0, 0, 0, 0, 0, 0, position FROM segments

@@ -5,7 +5,7 @@
 --
 -- param since DateTime64(6, 'UTC') = 1970-01-01: moments and interactions at or after this
 -- param until DateTime64(6, 'UTC') = 2100-01-01: moments and interactions before this
--- param segment String = : only customers of this segment, the latest delivered before `until`; all where empty
+-- param segment String = : only customers of this segment, the latest delivered; all where empty
 --
 -- column touchpoint text: touchpoint
 -- column owner text: who answers for it, empty where the current catalog does not have it
@@ -44,11 +44,11 @@ FROM
     GROUP BY touchpoint
     UNION ALL
     SELECT touchpoint, '', count(), 0, 0, 0, 0, 0, 4294967295
-    FROM (SELECT customer_key, touchpoint, occurred_at FROM interactions) AS met
+    FROM (SELECT customer_key, touchpoint, occurred_at FROM steps) AS met
     LEFT JOIN
     (
         SELECT customer_key, segment AS customer_segment
-        FROM customers_before(before = {until:DateTime64(6, 'UTC')})
+        FROM customers
     ) AS known ON known.customer_key = met.customer_key
     WHERE occurred_at >= {since:DateTime64(6, 'UTC')}
         AND occurred_at < {until:DateTime64(6, 'UTC')}

@@ -4,7 +4,7 @@
 --
 -- param since DateTime64(6, 'UTC') = 1970-01-01: moments that occurred at or after this
 -- param until DateTime64(6, 'UTC') = 2100-01-01: moments that occurred before this
--- param segment String = : only customers of this segment, the latest delivered before `until`; all where empty
+-- param segment String = : only customers of this segment, the latest delivered; all where empty
 -- param owner String = : only pains of this owner; all where empty
 -- param rule String = : only pains of this rule; all where empty
 -- param worst_first Bool = true: false puts the newest first, however bad
@@ -16,7 +16,7 @@
 -- column owner text: who is told
 -- column touchpoint text: touchpoint of the event that caused it
 -- column channel text: channel of that event
--- column segment text: segment of the customer: the latest delivered before `until`
+-- column segment text: segment of the customer: the latest delivered
 -- column subject text: case, need or value it is about, or empty
 -- column customer_key text: customer
 -- column moment_id text: id of the moment

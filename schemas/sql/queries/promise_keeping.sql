@@ -7,7 +7,7 @@
 -- param until DateTime64(6, 'UTC') = 2100-01-01: promises made before this
 --
 -- column promise text: promise
--- column segment text: segment of the customers: the latest delivered before `until`
+-- column segment text: segment of the customers: the latest delivered
 -- column made count: promises made
 -- column pending count: those not due yet
 -- column kept count: those kept in time

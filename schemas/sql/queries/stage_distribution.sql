@@ -2,8 +2,7 @@
 -- How interactions spread over the lifecycle, against the weights the business gave the stages.
 -- Stages of the current catalog in its order, then others that occur, which have weight 0.
 --
--- param since DateTime64(6, 'UTC') = 1970-01-01: count interactions that happened at or after this
--- param until DateTime64(6, 'UTC') = 2100-01-01: count interactions that happened before this
+-- filters steps
 --
 -- column stage text: lifecycle stage, or unclassified
 -- column interactions count: interactions, each event once
@@ -13,10 +12,16 @@
 -- column difference difference: share minus weight; above 0 is more than wanted
 WITH seen AS
 (
-    SELECT stage, count() AS interactions, uniqExact(customer_key) AS customers
-    FROM interactions
-    WHERE occurred_at >= {since:DateTime64(6, 'UTC')}
-        AND occurred_at < {until:DateTime64(6, 'UTC')}
+    SELECT stage, count() AS interactions, uniqExact(cityHash64(customer_key)) AS customers
+    FROM filtered_steps(
+        since = {since:DateTime64(6, 'UTC')},
+        until = {until:DateTime64(6, 'UTC')},
+        segment = {segment:String},
+        channel = {channel:String},
+        stage = {stage:String},
+        touchpoint = {touchpoint:String},
+        outcome = {outcome:String}
+    )
     GROUP BY stage
 )
 SELECT

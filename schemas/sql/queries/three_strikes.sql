@@ -6,10 +6,10 @@
 --
 -- param since DateTime64(6, 'UTC') = 1970-01-01: customers whose first such pain occurred at or after this
 -- param until DateTime64(6, 'UTC') = 2100-01-01: as things stood at this instant
--- param segment String = : only customers of this segment, the latest delivered before `until`; all where empty
+-- param segment String = : only customers of this segment, the latest delivered; all where empty
 --
 -- column customer_key text: customer
--- column segment text: segment: the latest delivered before `until`, or empty
+-- column segment text: segment: the latest delivered, or empty
 -- column pains count: unresolved pains in the window
 -- column first_pain_at time: when the first of them occurred
 -- column last_pain_at time: when the last of them occurred
@@ -25,7 +25,7 @@ FROM
 LEFT JOIN
 (
     SELECT customer_key, segment AS customer_segment
-    FROM customers_before(before = {until:DateTime64(6, 'UTC')})
+    FROM customers
 ) AS known ON known.customer_key = struck.customer_key
 WHERE ({segment:String} = '' OR customer_segment = {segment:String})
 ORDER BY pains DESC, last_pain_at DESC, customer_key

@@ -3,8 +3,7 @@
 -- once, whole or by its first `depth` steps; what is not among the `top` paths is added up in the
 -- row `(other)`, so that journeys and shares always add up to all journeys.
 --
--- param since DateTime64(6, 'UTC') = 1970-01-01: journeys that began at or after this
--- param until DateTime64(6, 'UTC') = 2100-01-01: journeys that began before this
+-- filters journeys
 -- param depth UInt16 = 6: steps of a path that count; 0 counts all
 -- param top UInt32 = 20: paths to show; 0 shows all
 -- param collapse_repeats Bool = true: whether consecutive repeats of a touchpoint are one step
@@ -19,15 +18,38 @@
 --
 -- limit top
 WITH
-    if(
-        {gap_days:Float64} > 0,
-        {gap_days:Float64} * 86400,
-        (SELECT if(count() = 0, inf, toFloat64(any(journey_gap_seconds))) FROM current_catalog)
-    ) AS gap,
+    taken AS
+    (
+        SELECT customer_key, duration_seconds, path, path_collapsed
+        FROM filtered_journeys(
+            since = {since:DateTime64(6, 'UTC')},
+            until = {until:DateTime64(6, 'UTC')},
+            segment = {segment:String},
+            channel = {channel:String},
+            stage = {stage:String},
+            touchpoint = {touchpoint:String},
+            outcome = {outcome:String}
+        )
+        WHERE {gap_days:Float64} = 0
+        UNION ALL
+        SELECT customer_key, duration_seconds, path, path_collapsed
+        FROM journeys_by_gap(gap_seconds = {gap_days:Float64} * 86400)
+        WHERE {gap_days:Float64} > 0
+            AND started_at >= {since:DateTime64(6, 'UTC')}
+            AND started_at < {until:DateTime64(6, 'UTC')}
+            AND ({segment:String} = '' OR segment = if({segment:String} = '(none)', '', {segment:String}))
+            AND ({channel:String} = '' OR has(channels, {channel:String}))
+            AND ({stage:String} = '' OR has(stages, {stage:String}))
+            AND ({touchpoint:String} = '' OR has(path, {touchpoint:String}))
+            AND (
+                {outcome:String} = ''
+                OR outcome = if({outcome:String} = '(none)', '', {outcome:String})
+            )
+    ),
     cut AS
     (
         SELECT
-            customer_key,
+            cityHash64(customer_key) AS customer,
             duration_seconds,
             if({collapse_repeats:Bool}, path_collapsed, path) AS whole,
             if({depth:UInt16} = 0, length(whole), {depth:UInt16}) AS counted,
@@ -35,16 +57,14 @@ WITH
                 arrayStringConcat(arraySlice(whole, 1, counted), ' > '),
                 if(length(whole) > counted, ' > …', '')
             ) AS route
-        FROM journeys_by_gap(gap_seconds = gap)
-        WHERE started_at >= {since:DateTime64(6, 'UTC')}
-            AND started_at < {until:DateTime64(6, 'UTC')}
+        FROM taken
     ),
     ranked AS
     (
         SELECT
             route,
             count() AS journeys,
-            uniqExactState(customer_key) AS customers,
+            uniqExactState(customer) AS customers,
             quantileExactInclusiveState(0.5)(duration_seconds) AS median,
             row_number() OVER (ORDER BY journeys DESC, route) AS place
         FROM cut

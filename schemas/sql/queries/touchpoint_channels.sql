@@ -3,8 +3,7 @@
 -- one row a pair; as a table the channels are columns. Touchpoints and channels of the current
 -- catalog come first, in its order, then others that occur, such as `unclassified`.
 --
--- param since DateTime64(6, 'UTC') = 1970-01-01: count interactions that happened at or after this
--- param until DateTime64(6, 'UTC') = 2100-01-01: count interactions that happened before this
+-- filters steps
 --
 -- column touchpoint text: touchpoint
 -- column owner text: who answers for it, empty where the current catalog does not have it
@@ -20,10 +19,16 @@ WITH
         FROM
         (
             SELECT
-                touchpoint, channel, count() AS interactions, uniqExact(customer_key) AS customers
-            FROM interactions
-            WHERE occurred_at >= {since:DateTime64(6, 'UTC')}
-                AND occurred_at < {until:DateTime64(6, 'UTC')}
+                touchpoint, channel, count() AS interactions, uniqExact(cityHash64(customer_key)) AS customers
+            FROM filtered_steps(
+                since = {since:DateTime64(6, 'UTC')},
+                until = {until:DateTime64(6, 'UTC')},
+                segment = {segment:String},
+                channel = {channel:String},
+                stage = {stage:String},
+                touchpoint = {touchpoint:String},
+                outcome = {outcome:String}
+            )
             GROUP BY touchpoint, channel
         )
     ) AS cells,

@@ -1,13 +1,12 @@
 -- Touchpoint map
 -- Where customers of each segment are met: every segment with every lifecycle stage. An empty cell
 -- is shown as 0: nobody of that segment was met there. A customer's segment is the latest one
--- delivered before `until`, empty where none ever was. Stages and segments of the current catalog
+-- delivered, empty where none ever was. Stages and segments of the current catalog
 -- come first, in its order, then others that occur. A moment of pain or glory is shown where the
 -- interaction that caused it is counted; retracted ones, and those that another moment caused such
 -- as three strikes, are not shown.
 --
--- param since DateTime64(6, 'UTC') = 1970-01-01: count interactions that happened at or after this
--- param until DateTime64(6, 'UTC') = 2100-01-01: count interactions that happened before this
+-- filters steps
 --
 -- column segment text: segment of the customers
 -- column stage text: lifecycle stage
@@ -27,31 +26,32 @@ WITH
             SELECT
                 segment,
                 stage,
-                count() AS interactions,
-                uniqExact(met.customer_key) AS customers,
-                uniqExact(met.touchpoint) AS touchpoints,
-                sumMapIf([owner], [1], owner != '') AS owned,
+                sum(times) AS interactions,
+                uniqExactMerge(known) AS customers,
+                count() AS touchpoints,
+                sumMapIf([owner], [times], owner != '') AS owned,
                 arraySort((owner, times) -> (-times, owner), owned.1, owned.2) AS owners,
-                sum(felt.pains) AS pains,
-                sum(felt.glories) AS glories
+                sum(met.pains) AS pains,
+                sum(met.glories) AS glories
             FROM
             (
                 SELECT
-                    customer_key,
-                    occurred_at,
-                    event_id,
-                    touchpoint,
-                    stage,
-                    argMaxIf(segment, (occurred_at, event_id), segment != '')
-                        OVER (PARTITION BY customer_key) AS segment
-                FROM interactions
-                WHERE occurred_at < {until:DateTime64(6, 'UTC')}
+                    segment, stage, touchpoint, count() AS times,
+                    uniqExactState(cityHash64(customer_key)) AS known,
+                    sum(steps.pains) AS pains, sum(steps.glories) AS glories
+                FROM filtered_steps(
+                    since = {since:DateTime64(6, 'UTC')},
+                    until = {until:DateTime64(6, 'UTC')},
+                    segment = {segment:String},
+                    channel = {channel:String},
+                    stage = {stage:String},
+                    touchpoint = {touchpoint:String},
+                    outcome = {outcome:String}
+                ) AS steps
+                GROUP BY segment, stage, touchpoint
             ) AS met
             LEFT JOIN (SELECT touchpoint, owner FROM touchpoints) AS owners_of
                 ON owners_of.touchpoint = met.touchpoint
-            LEFT JOIN (SELECT customer_key, event_id AS cause, pains, glories FROM moments_by_event) AS felt
-                ON felt.customer_key = met.customer_key AND felt.cause = met.event_id
-            WHERE occurred_at >= {since:DateTime64(6, 'UTC')}
             GROUP BY segment, stage
         )
     ) AS cells,

@@ -6,7 +6,7 @@
 -- param since DateTime64(6, 'UTC') = 1970-01-01: moments that occurred at or after this
 -- param until DateTime64(6, 'UTC') = 2100-01-01: moments that occurred before this
 --
--- column segment text: segment of the customers: the latest delivered before `until`
+-- column segment text: segment of the customers: the latest delivered
 -- column customers count: customers known before `until`
 -- column below_zero count: those of them whose own balance is below 0
 -- column glories count: moments of glory

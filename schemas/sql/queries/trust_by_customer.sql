@@ -5,10 +5,10 @@
 --
 -- param since DateTime64(6, 'UTC') = 1970-01-01: moments that occurred at or after this
 -- param until DateTime64(6, 'UTC') = 2100-01-01: moments that occurred before this
--- param segment String = : only customers of this segment, the latest delivered before `until`; all where empty
+-- param segment String = : only customers of this segment, the latest delivered; all where empty
 --
 -- column customer_key text: customer
--- column segment text: segment: the latest delivered before `until`, or empty
+-- column segment text: segment: the latest delivered, or empty
 -- column balance number: glories minus the weighed pains
 -- column glories count: moments of glory
 -- column pains count: moments of pain, resolved ones included
