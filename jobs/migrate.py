@@ -9,6 +9,7 @@ import typer
 from clickhouse_connect.driver.client import Client
 
 from jobs.console import err, out
+from jobs.query import say_if_never_built
 from pipeline.embedded.stack import endpoints
 from pipeline.settings import Settings, load
 from pipeline.warehouse.client import connect
@@ -61,6 +62,7 @@ def _apply(client: Client, settings: Settings, as_json: bool) -> None:
         out.print(f"{len(applied)} migrations applied to database {settings.database}")
     else:
         out.print(f"database {settings.database} is up to date")
+    say_if_never_built(client)
 
 
 def _show(settings: Settings, migrations: list[Migration], as_json: bool) -> None:

@@ -28,6 +28,7 @@ from pipeline.warehouse.client import connect
 from pipeline.warehouse.migrate import check_schema, migrate
 from pipeline.warehouse.queries import Result, as_csv, as_json, bind, fetch, named_query, run
 from pipeline.warehouse.query_files import NamedQuery, named_queries
+from pipeline.warehouse.refresh import never_built
 
 #: Rows of a table on a terminal, unless --limit says otherwise.
 _SCREENFUL = 40
@@ -99,6 +100,7 @@ def query(
         if connected.embedded_clickhouse:
             migrate(client, connected.settings)
         check_schema(client)
+        say_if_never_built(client)
         _answer(client, asked, values, limit, chosen, target)
 
 
@@ -215,6 +217,15 @@ def check_data(settings: Settings) -> None:
         raise FatalError(
             f"no data in {settings.home} yet (fix: run `touchline demo`, or `touchline up` and "
             "produce something, or set TOUCHLINE_HOME)"
+        )
+
+
+def say_if_never_built(client: Client) -> None:
+    """Tell people whose data is older than the tables of journeys what to do."""
+    if never_built(client):
+        err.print(
+            "the stored interactions are in no journey yet (fix: run `touchline rebuild` once)",
+            style="yellow",
         )
 
 

@@ -22,7 +22,7 @@ from pipeline.warehouse.catalog_tables import publish
 from pipeline.warehouse.client import connect
 from pipeline.warehouse.ledger import Ledger
 from pipeline.warehouse.migrate import check_schema, migrate
-from pipeline.warehouse.refresh import Journeys
+from pipeline.warehouse.refresh import Journeys, never_built
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,8 @@ def _wire(ready: settings.Settings, loaded: catalog.LoadedCatalog, embedded: boo
         raise SettingsError("TOUCHLINE_PEPPER: not set")
     ids = topics.ensure(ready, loaded.catalog)
     ready.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if never_built(client):
+        log.warning("the stored interactions are in no journey yet: run `touchline rebuild` once")
     journeys = Journeys(connect(ready))  # works beside the others
     return worker.create(
         ready, loaded, Keyring(ready.pepper), Sink(client), Ledger(client), journeys, ids

@@ -13,7 +13,13 @@ from uuid import UUID
 import orjson
 from clickhouse_connect.driver.client import Client
 
-from jobs.drain import WorkerProcess, start_worker, wait_until_stored
+from jobs.drain import (
+    EVERY,
+    WorkerProcess,
+    start_worker,
+    wait_until_refreshed,
+    wait_until_stored,
+)
 from pipeline import catalog, topics
 from pipeline.embedded.stack import Stack, endpoints
 from pipeline.producers import Producer
@@ -23,6 +29,7 @@ from pipeline.warehouse.accounting import Account, account
 from pipeline.warehouse.catalog_tables import publish
 from pipeline.warehouse.client import connect
 from pipeline.warehouse.migrate import migrate
+from pipeline.warehouse.refresh import Journeys
 
 
 @dataclass
@@ -75,12 +82,29 @@ class Line:
         return topics.ends(self.settings, sorted(self.ids))
 
     def drain(self, worker: WorkerProcess | None = None) -> None:
-        """Wait until everything produced is stored."""
+        """Wait until everything produced is stored and in the journeys."""
         wait_until_stored(self.settings, self.ends(), lambda left: None, worker)
+        wait_until_refreshed(self.client, worker)
 
     def account(self) -> Account:
         """Add up what became of everything produced."""
         return account(self.client, self.ids, {}, self.ends())
+
+    def derived(self) -> list[list[Any]]:
+        """Return all steps and journeys, in order, once nothing is left to refresh."""
+        wait_until_refreshed(self.client)
+        everything = "SELECT * EXCEPT refreshed_at FROM {view:Identifier} ORDER BY ALL"
+        return [
+            list(self.client.query(everything, parameters={"view": view}).result_rows)
+            for view in ("steps", "journeys")
+        ]
+
+    def check_rebuilt(self) -> None:
+        """Compare steps and journeys with what computing them anew from the records gives."""
+        kept = self.derived()
+        assert kept[0]
+        Journeys(self.client).rebuild(None, lambda customers: None)
+        assert self.derived() == kept
 
     def count(self, sql: str, **parameters: Any) -> Any:
         """Return the only value of a query."""
@@ -91,7 +115,7 @@ class Line:
 def running_line(home: Path, **settings: Any) -> Iterator[Line]:
     """Run a stack, and stop it and every worker whatever happens."""
     assert not [name for name in os.environ if name.startswith("TOUCHLINE_")]
-    chosen = Settings(home=home, **settings)
+    chosen = Settings(home=home, **{"journeys_every": EVERY, **settings})
     loaded = catalog.load(chosen.catalog)
     with (
         Stack.start(chosen, lasting=True) as stack,

@@ -67,6 +67,11 @@ FROM
 GROUP BY customer_key
 """
 _CUSTOMERS = "SELECT uniq(customer_key) FROM interaction_records"
+_NEVER_BUILT = """
+SELECT (SELECT count() FROM step_records) = 0
+    AND (SELECT count() FROM interaction_records) > 0
+    AND (SELECT count() FROM customer_changes) = 0
+"""
 _OF_BATCH = """
 SELECT partition, batch, count() FROM customer_changes WHERE batch = {batch:UUID}
 GROUP BY partition, batch
@@ -194,6 +199,17 @@ class Journeys:
                 column_names=("partition", "batch", "version"),
                 settings={"async_insert": 0, "insert_deduplicate": 0},
             )
+
+
+def never_built(client: Client) -> bool:
+    """Return whether there are interactions and no steps, as after an upgrade.
+
+    Raises:
+        RetryableError: ClickHouse does not answer for now.
+        SchemaMismatch: The tables are not there.
+    """
+    with explained():
+        return bool(client.query(_NEVER_BUILT).result_rows[0][0])
 
 
 def customers(client: Client) -> int:

@@ -19,7 +19,7 @@ from pipeline.settings import Settings
 from pipeline.warehouse.client import connect
 from pipeline.warehouse.migrate import migrate
 from tests.integration.command import touchline
-from tests.integration.warehouse_records import insert, record
+from tests.integration.warehouse_records import insert, rebuild, record
 
 pytestmark = pytest.mark.integration
 
@@ -39,6 +39,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         key = Keyring(connected.settings.pepper).key("customer_id", "C-17")
         made = [record(n, customer_key=key, touchpoint=f"t{n % 60}") for n in range(60)]
         insert(client, made, 100)
+        rebuild(client)
         yield path
 
 

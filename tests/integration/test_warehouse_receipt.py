@@ -16,7 +16,7 @@ from clickhouse_connect.driver.client import Client
 from pipeline.warehouse.migrate import migrate
 from pipeline.warehouse.queries import run
 from tests.integration.warehouse_engine import engine
-from tests.integration.warehouse_records import insert, record
+from tests.integration.warehouse_records import insert, rebuild, record
 
 LOG = Path(__file__).resolve().parents[3] / "shared" / "data" / "receipt" / "receipt.csv"
 CHANNELS = {
@@ -66,6 +66,7 @@ def client(log: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Itera
             for offset, row in enumerate(log.sample(fraction=1, shuffle=True, seed=1).to_dicts())
         ]
         insert(opened, rows, 1_000)
+        rebuild(opened)
         yield opened
 
 
