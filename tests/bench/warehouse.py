@@ -1,0 +1,208 @@
+"""How fast analysts get answers from the tables of journeys, against SQL over the interactions.
+
+Simulated customers go through the steps and the detection of the real worker once; ClickHouse then
+multiplies them (other keys, the same days) up to the size asked for. Every question is asked twice
+in the same run: as the named query, over steps and journeys, and as an analyst without these tables
+would write it, over the view interactions; the answers must be equal. Told are also rows read, bytes
+on disk, and what keeping journeys up to date costs while more arrives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+from time import monotonic
+from typing import Any, NamedTuple
+
+import orjson
+from clickhouse_connect.driver.client import Client
+from rich.console import Console
+from rich.table import Table
+
+from pipeline import catalog
+from pipeline.rows import COLUMNS
+from pipeline.simulator import Plan, simulate
+from pipeline.warehouse.catalog_tables import publish
+from pipeline.warehouse.ledger_rows import MomentRow
+from pipeline.warehouse.migrate import migrate
+from pipeline.warehouse.queries import bind, named_query
+from pipeline.warehouse.refresh import Journeys
+from tests.integration.warehouse_engine import engine
+from tests.offline_worker import OfflineWorker
+
+#: Days that the simulated customers are followed.
+DAYS = 60
+#: Simulated customers; the others are copies of them.
+MOULD = 10_000
+#: Interactions between two refreshes while more arrives.
+BATCH = 100_000
+PLAIN = Path(__file__).parent / "plain"
+#: Parameters of the questions.
+ASKED: dict[str, dict[str, str]] = {
+    "touchpoint_map": {},
+    "transitions": {},
+    "top_paths": {},
+    "funnel": {},
+    "timeline": {},
+}
+_SIZES = """
+SELECT table, sum(rows) AS rows, sum(bytes_on_disk) AS bytes FROM system.parts
+WHERE active AND database = currentDatabase() AND table IN ('interaction_records', 'moment_records',
+    'step_records', 'journey_records', 'customer_changes')
+GROUP BY table ORDER BY bytes DESC
+"""
+
+
+class Asked(NamedTuple):
+    """One answer.
+
+    Attributes:
+        rows: The rows.
+        seconds: Median time.
+        read: Rows that ClickHouse read for it.
+    """
+
+    rows: list[tuple[Any, ...]]
+    seconds: float
+    read: int
+
+
+def warehouse(console: Console, home: Path, interactions: int, runs: int) -> None:
+    """Fill a warehouse, ask, and print the tables."""
+    with engine(home) as fresh:
+        client, settings = fresh()
+        migrate(client, settings)
+        loaded = catalog.load()
+        publish(client, loaded.catalog, loaded.version)
+        worker = OfflineWorker(client, settings, loaded)
+        began = monotonic()
+        worker.work(_values(), size=20_000)
+        made = _count(client)
+        console.print(f"{made:,} interactions of {MOULD:,} customers in {monotonic() - began:.0f} s")
+        for copy in range(1, -(-interactions // made)):
+            _copy(client, copy)
+        console.print(f"{_count(client):,} interactions of {_customers(client):,} customers")
+        began = monotonic()
+        done = Journeys(client).rebuild(None, lambda customers: None)
+        seconds = monotonic() - began
+        console.print(
+            f"rebuild of {done:,} customers: {seconds:.0f} s, "
+            f"{seconds / _count(client) * 1e6:.1f} s a million interactions"
+        )
+        _compare(console, client, runs)
+        _keep_up(console, client)
+        _sizes(console, client)
+
+
+def _values() -> Iterator[tuple[str, str, bytes]]:
+    for produced in simulate(Plan(customers=MOULD, days=DAYS, seed=1, malformed=0)):
+        event = orjson.loads(produced.value)
+        yield event["channel"], str(event["identifiers"]), produced.value
+
+
+def _count(client: Client) -> int:
+    return int(client.query("SELECT count() FROM interaction_records").result_rows[0][0])
+
+
+def _customers(client: Client) -> int:
+    return int(
+        client.query("SELECT uniqExact(customer_key) FROM interaction_records").result_rows[0][0]
+    )
+
+
+def _copy(client: Client, copy: int) -> None:
+    """Add the first customers once more under other keys."""
+    key = f"lower(hex(MD5(concat(customer_key, '{copy}'))))"
+    offset = f"offset + {copy} * 1000000000"
+    first = "WHERE offset < 1000000000"
+    changed = {"customer_key": key, "offset": offset}
+    selected = ", ".join(f"{changed.get(name, name)} AS new_{name}" for name in COLUMNS)
+    client.command(
+        f"INSERT INTO interaction_records ({', '.join(COLUMNS)}) "
+        f"SELECT {selected} FROM interaction_records {first}"
+    )
+    changed = {"customer_key": key, "moment_id": f"toUUID(reinterpretAsUUID(MD5(concat(toString(moment_id), '{copy}'))))"}
+    selected = ", ".join(f"{changed.get(name, name)} AS new_{name}" for name in MomentRow._fields)
+    client.command(
+        f"INSERT INTO moment_records ({', '.join(MomentRow._fields)}) "
+        f"SELECT {selected} FROM moment_records WHERE customer_key IN "
+        f"(SELECT customer_key FROM interaction_records {first})"
+    )
+
+
+def _ask(client: Client, sql: str, parameters: dict[str, Any], runs: int) -> Asked:
+    times, found = [], None
+    for _ in range(runs):
+        began = monotonic()
+        found = client.query(sql, parameters=parameters)
+        times.append(monotonic() - began)
+    assert found is not None
+    rows = [tuple(row) for row in found.result_rows]
+    return Asked(rows, median(times), int(found.summary.get("read_rows", 0)))
+
+
+def _compare(console: Console, client: Client, runs: int) -> None:
+    table = Table("question", title="named queries against SQL over the interactions")
+    for column in ("named, s", "plain, s", "ratio", "rows read", "plain", "equal"):
+        table.add_column(column, justify="right")
+    customer = client.query("SELECT any(customer_key) FROM interaction_records").result_rows[0][0]
+    for name, given in ASKED.items():
+        query = named_query(name)
+        needs = {"customer": customer} if name == "timeline" else {}
+        bound = bind(query, {**given, **needs})
+        plain = _ask(client, (PLAIN / f"{name}.sql").read_text("utf-8"), bound, 1)
+        named = _ask(client, query.sql, bound, runs)
+        table.add_row(
+            name, f"{named.seconds:.3f}", f"{plain.seconds:.3f}",
+            f"{plain.seconds / named.seconds:.1f}", f"{named.read:,}", f"{plain.read:,}",
+            "yes" if _equal(named.rows, plain.rows) else "NO",
+        )  # fmt: skip
+    console.print(table)
+
+
+def _equal(rows: list[tuple[Any, ...]], others: list[tuple[Any, ...]]) -> bool:
+    def rounded(row: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(round(value, 6) if isinstance(value, float) else value for value in row)
+
+    return [rounded(row) for row in rows] == [rounded(row) for row in others]
+
+
+def _keep_up(console: Console, client: Client) -> None:
+    """Add interactions of random customers, in batches, and refresh after each."""
+    journeys, spent = Journeys(client), []
+    for number in range(3):
+        selected = ", ".join(
+            {
+                "event_id": f"concat(event_id, '-more-{number}')",
+                "offset": f"offset + 500000000000 + {number} * 100000000000",
+                "occurred_at": f"occurred_at + toIntervalDay({DAYS})",
+            }.get(name, name) + f" AS new_{name}"
+            for name in COLUMNS
+        )
+        client.command(
+            f"INSERT INTO interaction_records ({', '.join(COLUMNS)}) SELECT {selected} "
+            f"FROM interaction_records WHERE offset < 400000000000 "
+            f"AND cityHash64(customer_key, event_id, {number}) % {max(_count(client) // BATCH, 1)} = 0"
+        )
+        touched = client.query(
+            "SELECT DISTINCT partition, customer_key FROM interaction_records "
+            f"WHERE offset >= {500_000_000_000 + number * 100_000_000_000}"
+        ).result_rows
+        began = monotonic()
+        changes = journeys.changed((row[0], row[1]) for row in touched)
+        journeys.refresh(changes)
+        spent.append(monotonic() - began)
+    console.print(
+        f"keeping up: {median(spent):.1f} s for about {BATCH:,} new interactions of {len(touched):,} "
+        f"customers, {median(spent) * 1e6 / BATCH:.0f} s a million"
+    )
+
+
+def _sizes(console: Console, client: Client) -> None:
+    table = Table("table", title="on disk")
+    for column in ("rows", "MiB", "bytes a row"):
+        table.add_column(column, justify="right")
+    for name, rows, size in client.query(_SIZES).result_rows:
+        table.add_row(name, f"{rows:,}", f"{size / 1048576:,.0f}", f"{size / rows:.0f}")
+    console.print(table)
