@@ -1,9 +1,10 @@
-"""``make bench``: what the record-batch transport gains, and what detection costs.
+"""``make bench``: what transport and tables of journeys gain, and what detection costs.
 
 The transport against a stock Faust agent: same broker, same records, same decode, in turn; each
 consumer is a process of its own that times itself from its first record to its last. The line with
-detection against the line without: ``tests.bench.detection``. Quote the ratios: absolute speeds
-depend on the machine.
+detection against the line without: ``tests.bench.detection``. The tables of journeys against SQL
+over the interactions: ``tests.bench.warehouse``. Quote the ratios: absolute speeds depend on the
+machine.
 """
 
 from __future__ import annotations
@@ -27,12 +28,14 @@ from pipeline.embedded.broker import Broker
 from pipeline.settings import Settings
 from pipeline.simulator import Plan, simulate
 from tests.bench.detection import detection
+from tests.bench.warehouse import warehouse
 
 KINDS = {
     "stock": "stock Faust agent, decode",
     "chunks": "record-batch transport, decode",
     "steps": "record-batch transport, decode + identify + classify + rows",
 }
+PARTS = ("transport", "warehouse", "detection")
 console = Console(highlight=False)
 
 
@@ -67,12 +70,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench ARGS=…", description=__doc__)
     parser.add_argument("--records", type=int, default=100_000, help="records in the topics")
     parser.add_argument("--runs", type=int, default=3, help="runs of each")
-    parser.add_argument("--only", choices=("transport", "detection"), help="one of the two")
+    parser.add_argument("--only", choices=PARTS, help="one of them")
     parser.add_argument("--waiting", type=int, default=200_000, help="customers with open cases")
+    parser.add_argument(
+        "--interactions", type=int, default=1_000_000, help="interactions in the warehouse"
+    )
     options = parser.parse_args()
-    if options.only != "detection":
+    if options.only in (None, "transport"):
         transport(options.records, options.runs)
-    if options.only != "transport":
+    if options.only in (None, "warehouse"):
+        with tempfile.TemporaryDirectory(prefix="touchline-bench-") as folder:
+            warehouse(console, Path(folder), options.interactions, options.runs)
+    if options.only in (None, "detection"):
         with tempfile.TemporaryDirectory(prefix="touchline-bench-") as folder:
             detection(console, Path(folder), options.waiting, options.records, options.runs)
 

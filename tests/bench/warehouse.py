@@ -1,15 +1,15 @@
 """How fast analysts get answers from the tables of journeys, against SQL over the interactions.
 
 Simulated customers go through the steps and the detection of the real worker once; ClickHouse then
-multiplies them (other keys, the same days) up to the size asked for. Every question is asked twice
-in the same run: as the named query, over steps and journeys, and as an analyst without these tables
-would write it, over the view interactions; the answers must be equal. Told are also rows read, bytes
-on disk, and what keeping journeys up to date costs while more arrives.
+multiplies them (other keys, the same days) up to the size asked for. Every question is asked in two
+ways in the same run: as the named query, over steps and journeys, and as an analyst without these
+tables would write it, over the view interactions; the answers must be equal. Told are also the rows
+that are read, bytes on disk, and what keeping journeys up to date costs while more arrives.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from time import monotonic
@@ -21,10 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline import catalog
-from pipeline.rows import COLUMNS
 from pipeline.simulator import Plan, simulate
 from pipeline.warehouse.catalog_tables import publish
-from pipeline.warehouse.ledger_rows import MomentRow
 from pipeline.warehouse.migrate import migrate
 from pipeline.warehouse.queries import bind, named_query
 from pipeline.warehouse.refresh import Journeys
@@ -54,6 +52,43 @@ GROUP BY table ORDER BY bytes DESC
 """
 
 
+#: Distance of the offsets of copies, and from which of them on they are additions.
+_SHIFT, _FAR, _MORE = 1_000_000_000, 1_000_000, 5
+_READ = "SELECT value FROM system.events WHERE event = 'SelectedRows'"
+_COPY = """
+INSERT INTO interaction_records
+SELECT * REPLACE (
+    lower(hex(MD5(concat(customer_key, {copy:String})))) AS customer_key,
+    offset + {shift:UInt64} AS offset
+)
+FROM interaction_records AS known WHERE known.offset < {first:UInt64}
+"""
+_COPY_MOMENTS = """
+INSERT INTO moment_records
+SELECT * REPLACE (
+    lower(hex(MD5(concat(customer_key, {copy:String})))) AS customer_key,
+    reinterpretAsUUID(MD5(concat(toString(moment_id), {copy:String}))) AS moment_id
+)
+FROM moment_records AS known
+WHERE known.customer_key IN (SELECT customer_key FROM interaction_records WHERE offset < {first:UInt64})
+"""
+_ADD = """
+INSERT INTO interaction_records
+SELECT * REPLACE (
+    concat(event_id, '-', toString({number:UInt64})) AS event_id,
+    offset + {shift:UInt64} AS offset,
+    occurred_at + toIntervalDay({days:UInt32}) AS occurred_at
+)
+FROM interaction_records AS known
+WHERE known.offset < {far:UInt64}
+    AND cityHash64(known.customer_key, known.event_id, {number:UInt64}) % {every:UInt64} = 0
+"""
+_TOUCHED = """
+SELECT partition, customer_key, count() FROM interaction_records WHERE offset >= {shift:UInt64} AND offset < {end:UInt64}
+GROUP BY partition, customer_key
+"""
+
+
 class Asked(NamedTuple):
     """One answer.
 
@@ -79,7 +114,9 @@ def warehouse(console: Console, home: Path, interactions: int, runs: int) -> Non
         began = monotonic()
         worker.work(_values(), size=20_000)
         made = _count(client)
-        console.print(f"{made:,} interactions of {MOULD:,} customers in {monotonic() - began:.0f} s")
+        console.print(
+            f"{made:,} interactions of {MOULD:,} customers in {monotonic() - began:.0f} s"
+        )
         for copy in range(1, -(-interactions // made)):
             _copy(client, copy)
         console.print(f"{_count(client):,} interactions of {_customers(client):,} customers")
@@ -113,33 +150,19 @@ def _customers(client: Client) -> int:
 
 def _copy(client: Client, copy: int) -> None:
     """Add the first customers once more under other keys."""
-    key = f"lower(hex(MD5(concat(customer_key, '{copy}'))))"
-    offset = f"offset + {copy} * 1000000000"
-    first = "WHERE offset < 1000000000"
-    changed = {"customer_key": key, "offset": offset}
-    selected = ", ".join(f"{changed.get(name, name)} AS new_{name}" for name in COLUMNS)
-    client.command(
-        f"INSERT INTO interaction_records ({', '.join(COLUMNS)}) "
-        f"SELECT {selected} FROM interaction_records {first}"
-    )
-    changed = {"customer_key": key, "moment_id": f"toUUID(reinterpretAsUUID(MD5(concat(toString(moment_id), '{copy}'))))"}
-    selected = ", ".join(f"{changed.get(name, name)} AS new_{name}" for name in MomentRow._fields)
-    client.command(
-        f"INSERT INTO moment_records ({', '.join(MomentRow._fields)}) "
-        f"SELECT {selected} FROM moment_records WHERE customer_key IN "
-        f"(SELECT customer_key FROM interaction_records {first})"
-    )
+    asked = {"copy": str(copy), "shift": copy * _SHIFT, "first": _SHIFT}
+    client.command(_COPY_MOMENTS, parameters=asked)
+    client.command(_COPY, parameters=asked)
 
 
 def _ask(client: Client, sql: str, parameters: dict[str, Any], runs: int) -> Asked:
-    times, found = [], None
+    times, rows, before = [], [], client.query(_READ).result_rows[0][0]
     for _ in range(runs):
         began = monotonic()
-        found = client.query(sql, parameters=parameters)
+        rows = [tuple(row) for row in client.query(sql, parameters=parameters).result_rows]
         times.append(monotonic() - began)
-    assert found is not None
-    rows = [tuple(row) for row in found.result_rows]
-    return Asked(rows, median(times), int(found.summary.get("read_rows", 0)))
+    read = client.query(_READ).result_rows[0][0] - before
+    return Asked(rows, median(times), read // runs)
 
 
 def _compare(console: Console, client: Client, runs: int) -> None:
@@ -170,33 +193,20 @@ def _equal(rows: list[tuple[Any, ...]], others: list[tuple[Any, ...]]) -> bool:
 
 def _keep_up(console: Console, client: Client) -> None:
     """Add interactions of random customers, in batches, and refresh after each."""
-    journeys, spent = Journeys(client), []
-    for number in range(3):
-        selected = ", ".join(
-            {
-                "event_id": f"concat(event_id, '-more-{number}')",
-                "offset": f"offset + 500000000000 + {number} * 100000000000",
-                "occurred_at": f"occurred_at + toIntervalDay({DAYS})",
-            }.get(name, name) + f" AS new_{name}"
-            for name in COLUMNS
-        )
-        client.command(
-            f"INSERT INTO interaction_records ({', '.join(COLUMNS)}) SELECT {selected} "
-            f"FROM interaction_records WHERE offset < 400000000000 "
-            f"AND cityHash64(customer_key, event_id, {number}) % {max(_count(client) // BATCH, 1)} = 0"
-        )
-        touched = client.query(
-            "SELECT DISTINCT partition, customer_key FROM interaction_records "
-            f"WHERE offset >= {500_000_000_000 + number * 100_000_000_000}"
-        ).result_rows
+    journeys, spent, every = Journeys(client), [], max(_count(client) // BATCH, 1)
+    for number in range(_MORE):
+        shift = (1 + number) * _FAR * _SHIFT
+        asked = {"number": number, "shift": shift, "end": shift + _FAR * _SHIFT, "days": DAYS}
+        asked |= {"far": _FAR * _SHIFT, "every": every}
+        client.command(_ADD, parameters=asked)
+        touched = client.query(_TOUCHED, parameters=asked).result_rows
         began = monotonic()
-        changes = journeys.changed((row[0], row[1]) for row in touched)
-        journeys.refresh(changes)
-        spent.append(monotonic() - began)
-    console.print(
-        f"keeping up: {median(spent):.1f} s for about {BATCH:,} new interactions of {len(touched):,} "
-        f"customers, {median(spent) * 1e6 / BATCH:.0f} s a million"
-    )
+        journeys.refresh(journeys.changed((row[0], row[1]) for row in touched))
+        spent.append((monotonic() - began) / sum(row[2] for row in touched))
+        console.print(
+            f"keeping up: {sum(row[2] for row in touched):,} new interactions of {len(touched):,} "
+            f"customers, {spent[-1] * 1e6:.0f} s a million"
+        )
 
 
 def _sizes(console: Console, client: Client) -> None:

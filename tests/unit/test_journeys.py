@@ -1,0 +1,111 @@
+"""When journeys are refreshed, and that nothing noted is forgotten."""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
+from typing import cast
+from uuid import UUID, uuid4
+
+import pytest
+
+from pipeline import journeys
+from pipeline.errors import FatalError, RetryableError
+from pipeline.journeys import Refresher
+from pipeline.warehouse.refresh import Change, Journeys
+
+
+class Kept:
+    """Stands in for the tables: what was noted, and what was refreshed."""
+
+    def __init__(self, left: Sequence[Change] = ()) -> None:
+        self.noted = list(left)
+        self.refreshed: list[Change] = []
+        self.errors: list[Exception] = []
+
+    def changed(self, customers: Iterable[tuple[int, str]]) -> list[Change]:
+        made = [Change(partition, uuid4(), 1) for partition, _ in customers]
+        self.noted += made
+        return made
+
+    def pending(self, partitions: Collection[int]) -> list[Change]:
+        return [
+            change
+            for change in self.noted
+            if change.partition in partitions and change not in self.refreshed
+        ]
+
+    def refresh(self, changes: Sequence[Change]) -> int:
+        if self.errors:
+            raise self.errors.pop(0)
+        self.refreshed += changes
+        return len(changes)
+
+
+def run(kept: Kept, work: Callable[[Refresher], None], wanted: int) -> None:
+    """Run a refresher until so many changes are refreshed."""
+
+    async def main() -> None:
+        refresher = Refresher(cast(Journeys, kept), 0.01)
+        work(refresher)
+        task = asyncio.ensure_future(refresher.run())
+        for _ in range(500):
+            if len(kept.refreshed) >= wanted or task.done():
+                break
+            await asyncio.sleep(0.01)
+        if task.done():
+            task.result()
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+
+
+@pytest.fixture(autouse=True)
+def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journeys, "TICK", 0.001)
+    monkeypatch.setattr(journeys, "PAUSE", 0.01)
+
+
+def test_what_is_noted_is_refreshed() -> None:
+    kept = Kept()
+
+    def work(refresher: Refresher) -> None:
+        refresher.assign([0, 1])
+        refresher.changed([(0, "a"), (1, "b")])
+
+    run(kept, work, 2)
+    assert sorted(kept.refreshed) == sorted(kept.noted)
+
+
+def test_what_the_last_owner_left_is_taken_up_and_what_is_others_is_not() -> None:
+    left = [Change(0, UUID(int=1), 5), Change(1, UUID(int=2), 5), Change(2, UUID(int=3), 5)]
+    kept = Kept(left)
+    run(kept, lambda refresher: refresher.assign([0, 2]), 2)
+    assert sorted(kept.refreshed) == [left[0], left[2]]
+
+
+def test_a_failure_forgets_nothing() -> None:
+    kept = Kept()
+    kept.errors = [RetryableError("away"), RetryableError("still away")]
+
+    def work(refresher: Refresher) -> None:
+        refresher.assign([0])
+        refresher.changed([(0, "a")])
+
+    run(kept, work, 1)
+    assert kept.errors == []
+    assert kept.refreshed == kept.noted
+
+
+def test_a_refusal_ends_it() -> None:
+    kept = Kept()
+    kept.errors = [FatalError("refused")]
+
+    def work(refresher: Refresher) -> None:
+        refresher.assign([0])
+        refresher.changed([(0, "a")])
+
+    with pytest.raises(FatalError, match="refused"):
+        run(kept, work, 1)
+    assert kept.refreshed == []
