@@ -114,11 +114,13 @@ def _read(path: Path, loaded: catalog.LoadedCatalog, settings: Settings) -> Repo
 
 def _count(events: list[_Event], report: Report) -> None:
     history: dict[str, dict[str, list[Moment]]] = {}
-    for customer, (interaction, _), found in events:
+    for customer, decoded, found in events:
+        interaction = decoded.interaction
         for fact in found.facts:
             moment = (interaction.occurred_at, interaction.event_id)
             history.setdefault(customer, {}).setdefault(fact, []).append(moment)
-    for customer, (interaction, _), found in events:
+    for customer, decoded, found in events:
+        interaction = decoded.interaction
         if found.touchpoint == UNCLASSIFIED:
             report.unmatched[interaction.channel, interaction.action] += 1
         else:

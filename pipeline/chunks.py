@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import aiokafka
+from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError, KafkaError
-from aiokafka.structs import ConsumerRecord, OffsetAndMetadata, TopicPartition
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust import Schema
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, Message
@@ -32,6 +33,30 @@ log = logging.getLogger(__name__)
 COMMIT_SECONDS = 10.0
 
 
+class Record(Protocol):
+    """A record as aiokafka reads it out of a batch."""
+
+    @property
+    def offset(self) -> int:
+        """Return its offset."""
+
+    @property
+    def timestamp(self) -> int | None:
+        """Return Kafka's timestamp, milliseconds since 1970."""
+
+    @property
+    def key(self) -> bytes | None:
+        """Return its key."""
+
+    @property
+    def value(self) -> bytes | None:
+        """Return its value."""
+
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]:
+        """Return its headers."""
+
+
 class Chunk(NamedTuple):
     """What one fetch returned for one partition.
 
@@ -40,7 +65,7 @@ class Chunk(NamedTuple):
         partition: Partition.
         begin: Position the fetch began at.
         end: Position after it; everything in between is here or does not exist.
-        records: aiokafka records in offset order, possibly none (offsets can have gaps).
+        records: Records in offset order, possibly none (offsets can have gaps).
         size: Bytes of their values.
         epoch: Assignment it belongs to; set when it is handed to the agent.
     """
@@ -49,7 +74,7 @@ class Chunk(NamedTuple):
     partition: int
     begin: int
     end: int
-    records: list[ConsumerRecord]
+    records: list[Record]
     size: int = 0
     epoch: int = -1
 
@@ -175,7 +200,7 @@ def _positions(subscriptions: SubscriptionState, partitions: frozenset[TP]) -> d
 
 
 def _chunks(
-    before: Mapping[TP, int], after: Mapping[TP, int], drained: Mapping[Any, list[ConsumerRecord]]
+    before: Mapping[TP, int], after: Mapping[TP, int], drained: Mapping[Any, list[Record]]
 ) -> dict[TP, list[Chunk]]:
     return {
         tp: [_chunk(tp, before[tp], end, drained.get(tp, []))]
@@ -184,16 +209,20 @@ def _chunks(
     }
 
 
-def _chunk(tp: TP, begin: int, end: int, records: list[ConsumerRecord]) -> Chunk:
-    size = sum(record.serialized_value_size for record in records)
+def _chunk(tp: TP, begin: int, end: int, records: list[Record]) -> Chunk:
+    size = sum([len(record.value or b"") for record in records])
     return Chunk(tp.topic, tp.partition, begin, end, records, size)
 
 
 async def _drained(
     fetcher: Any, active: frozenset[TP], limit: int | None, positions: Mapping[TP, int]
-) -> Mapping[Any, list[ConsumerRecord]]:
+) -> Mapping[Any, list[Record]]:
+    for result in fetcher._records.values():
+        if type(result) is FetchResult:
+            # aiokafka would build a ConsumerRecord of each: half of its work on them
+            result._partition_records._consumer_record = _as_read
     try:
-        found: Mapping[Any, list[ConsumerRecord]] = await fetcher.fetched_records(
+        found: Mapping[Any, list[Record]] = await fetcher.fetched_records(
             active, timeout=0, max_records=limit
         )
     except UnicodeDecodeError as error:
@@ -204,6 +233,10 @@ async def _drained(
             "records, after copying them)"
         ) from error
     return found
+
+
+def _as_read(_: TopicPartition, record: Record) -> Record:
+    return record
 
 
 async def _wait_for_records(fetcher: Any, seconds: float) -> None:

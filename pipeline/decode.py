@@ -2,8 +2,9 @@
 
 Strict JSON comes first: orjson refuses what pydantic's parser would let through into unknown fields
 (NaN, infinities, lone surrogates, numbers beyond a double), then duplicate keys, depth and size are
-refused here, then the contract in ``schemas.interaction`` decides. One bad record never touches
-its neighbours.
+refused here, then the contract in ``schemas.interaction`` decides: ``pipeline.structs`` says yes to
+most of what is valid, faster, and the models decide on the rest. One bad record never touches its
+neighbours.
 """
 
 from __future__ import annotations
@@ -11,16 +12,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
+from msgspec import Struct
 from pydantic import ValidationError
 
+from pipeline.accepted import Accepted
 from pipeline.errors import RejectedRecord
+from pipeline.structs import fast
 from schemas.interaction import MODELS, TYPED_CHANNELS, Envelope, OtherInteraction
 
 #: Deepest nesting of objects and arrays that is accepted.
 MAX_DEPTH = 32
+_BRACKET = ord("[")
 #: Longest error text that travels with a rejected record.
 MAX_ERROR = 500
 
@@ -41,22 +46,22 @@ class Reason(str, Enum):
     UNSTORABLE = "unstorable"
 
 
-class Decoded(NamedTuple):
+class Decoded(Struct, frozen=True, gc=False):  # gc: parsed JSON has no cycles
     """A valid record.
 
     Attributes:
-        interaction: The validated model.
+        interaction: The validated model, or a struct of ``pipeline.structs`` with the same values.
         event: The same as plain JSON values, what classification rules look at.
     """
 
-    interaction: Envelope
+    interaction: Accepted
     event: dict[str, Any]
 
 
-_VALIDATORS: dict[str, Callable[[bytes], Any]] = {
+_VALIDATORS: dict[str, Callable[[bytes], Envelope]] = {
     channel: model.__pydantic_validator__.validate_json for channel, model in MODELS.items()
 }
-_VALIDATE_OTHER = OtherInteraction.__pydantic_validator__.validate_json
+_VALIDATE_OTHER: Callable[[bytes], Envelope] = OtherInteraction.__pydantic_validator__.validate_json
 
 
 def decode(value: bytes | None, channels: frozenset[str], max_bytes: int) -> Decoded:
@@ -70,19 +75,17 @@ def decode(value: bytes | None, channels: frozenset[str], max_bytes: int) -> Dec
     Raises:
         RejectedRecord: The record can never be used; says why and names the field.
     """
+    if not value:
+        raise RejectedRecord(Reason.EMPTY.value, "the record has no value")
     event = _strict_json(value, max_bytes)
     channel = event.get("channel")
-    validate = _VALIDATORS.get(channel) if isinstance(channel, str) else None
-    if validate is None:
-        if isinstance(channel, str) and channel not in channels:
-            raise RejectedRecord(
-                Reason.UNKNOWN_CHANNEL.value, "the catalog declares no such channel", "channel"
-            )
-        validate = _VALIDATE_OTHER
-    try:
-        interaction = validate(value)  # type: ignore[arg-type]  # _strict_json refused None
-    except ValidationError as error:
-        raise _rejected(error, event) from None
+    if isinstance(channel, str) and channel not in channels and channel not in MODELS:
+        raise RejectedRecord(
+            Reason.UNKNOWN_CHANNEL.value, "the catalog declares no such channel", "channel"
+        )
+    interaction: Accepted | None = fast(value, event)
+    if interaction is None:
+        interaction = _validated(value, event)
     return Decoded(interaction, event)
 
 
@@ -91,9 +94,16 @@ def known_channels(declared: frozenset[str]) -> frozenset[str]:
     return declared | frozenset(TYPED_CHANNELS)
 
 
-def _strict_json(value: bytes | None, max_bytes: int) -> dict[str, Any]:
-    if not value:
-        raise RejectedRecord(Reason.EMPTY.value, "the record has no value")
+def _validated(value: bytes, event: dict[str, Any]) -> Accepted:
+    channel = event.get("channel")
+    validate = _VALIDATORS.get(channel) if isinstance(channel, str) else None
+    try:
+        return (validate or _VALIDATE_OTHER)(value)
+    except ValidationError as error:
+        raise _rejected(error, event) from None
+
+
+def _strict_json(value: bytes, max_bytes: int) -> dict[str, Any]:
     if len(value) > max_bytes:
         raise RejectedRecord(
             Reason.TOO_LARGE.value, f"{len(value)} bytes, at most {max_bytes} are accepted"
@@ -108,11 +118,25 @@ def _strict_json(value: bytes | None, max_bytes: int) -> dict[str, Any]:
         ) from None
     if not isinstance(event, dict):
         raise RejectedRecord(Reason.NOT_AN_OBJECT.value, "the record is not a JSON object")
-    if value.count(b"{") + value.count(b"[") > MAX_DEPTH and _depth(event) > MAX_DEPTH:
+    opened = value.count(b"{") + (value.count(b"[") if _BRACKET in value else 0)
+    if opened > MAX_DEPTH and _depth(event) > MAX_DEPTH:
         raise RejectedRecord(Reason.TOO_DEEP.value, f"nested over {MAX_DEPTH} deep")
-    if orjson.dumps(event) != value:  # written back unchanged, it cannot have had duplicate keys
+    # written back unchanged, it cannot have had duplicate keys
+    if orjson.dumps(event) != value and not _counted(value, event):
         _UNIQUE_KEYS.decode(value.decode())
     return event
+
+
+def _counted(value: bytes, event: dict[str, Any]) -> bool:
+    """Return whether there are as many keys as colons after a quote, so none is there twice.
+
+    That is at least as many as keys were written where no space stands before a colon, and more
+    where a text has one or an object is deeper; then somebody else has to look.
+    """
+    if b" :" in value or b"\t" in value or b"\n" in value or b"\r" in value:
+        return False
+    inner = sum(len(item) for item in event.values() if type(item) is dict)
+    return value.count(b'":') == len(event) + inner
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

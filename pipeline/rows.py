@@ -14,7 +14,7 @@ import orjson
 
 from pipeline.classify import Classification
 from pipeline.decode import Decoded
-from schemas.interaction import Envelope
+from schemas.interaction import MODELS, OtherInteraction, Rating
 
 #: Columns of ``interaction_records`` that the worker writes, in the order of the table.
 COLUMNS = (
@@ -114,7 +114,7 @@ def row(
         interaction.amount,
         interaction.currency or "",
         orjson.dumps(details).decode() if details else "{}",
-        _extra(interaction, event),
+        _extra(event),
         clock,
         interaction.occurred_at if clock == FUTURE else None,
     )
@@ -132,9 +132,18 @@ def kafka_time(timestamp_ms: int | None) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, timezone.utc)
 
 
-def _extra(interaction: Envelope, event: dict[str, Any]) -> str:
-    unknown = {name: event[name] for name in interaction.__pydantic_extra__ or ()}
-    rating = interaction.rating
-    if rating is not None and rating.__pydantic_extra__:
-        unknown["rating"] = {name: event["rating"][name] for name in rating.__pydantic_extra__}
-    return orjson.dumps(unknown).decode() if unknown else ""
+_KNOWN = {channel: frozenset(model.model_fields) for channel, model in MODELS.items()}
+_KNOWN_OTHER = frozenset(OtherInteraction.model_fields)
+_KNOWN_OF_RATING = frozenset(Rating.model_fields)
+
+
+def _extra(event: dict[str, Any]) -> str:
+    known, rating = _KNOWN.get(event["channel"], _KNOWN_OTHER), event.get("rating")
+    if known.issuperset(event) and (not rating or _KNOWN_OF_RATING.issuperset(rating)):
+        return ""
+    unknown = {name: value for name, value in event.items() if name not in known}
+    if rating and not _KNOWN_OF_RATING.issuperset(rating):
+        unknown["rating"] = {
+            name: value for name, value in rating.items() if name not in _KNOWN_OF_RATING
+        }
+    return orjson.dumps(unknown).decode()

@@ -39,8 +39,9 @@ log = logging.getLogger(__name__)
 
 #: How often a worker shows that it is not stuck, seconds.
 ALIVE_SECONDS = 10.0
-#: Records that one fetch returns at most.
-FETCH_RECORDS = 2_000
+#: Records that are taken out of what was fetched in one go. aiokafka fetches again when all of it
+#: is taken: with fewer a worker waits for Kafka while it could work.
+FETCH_RECORDS = 10_000
 
 
 class Worker(faust.App):

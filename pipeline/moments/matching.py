@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from pipeline.accepted import Accepted
 from pipeline.classify import Classification, Event
 from pipeline.moments.candidates import Candidate, Kind, candidate, state_of, subject_of
 from pipeline.moments.groups import Group
 from pipeline.moments.hours import microseconds
 from pipeline.moments.notes import THEN, WHEN, Note, State
 from schemas.catalog import UNCLASSIFIED, Catalog, StageAfter
-from schemas.interaction import Envelope
 from schemas.patterns import Pattern
 
 #: Columns of ``interaction_records`` that ``Matcher.stored`` reads, and the partition.
@@ -117,7 +117,7 @@ class Matcher:
     def sighting(
         self,
         event: Event,
-        interaction: Envelope,
+        interaction: Accepted,
         customer: str,
         classification: Classification,
         occurred_at: datetime | None = None,

@@ -53,7 +53,7 @@ class Clock:
 
 
 def app_for(settings: Settings, cls: type[faust.App], kind: str) -> Any:
-    options = {**worker._options(settings), "stream_buffer_maxsize": 4096}
+    options = {**worker._options(settings), "stream_buffer_maxsize": 16_384}  # a whole fetch
     return cls(f"bench-{kind}-{os.getpid()}", **options)
 
 
