@@ -70,7 +70,10 @@ SELECT * REPLACE (
     reinterpretAsUUID(MD5(concat(toString(moment_id), {copy:String}))) AS moment_id
 )
 FROM moment_records AS known
-WHERE known.customer_key IN (SELECT customer_key FROM interaction_records WHERE offset < {first:UInt64})
+WHERE known.customer_key IN
+(
+    SELECT customer_key FROM interaction_records WHERE offset < {first:UInt64}
+)
 """
 _ADD = """
 INSERT INTO interaction_records
@@ -84,7 +87,8 @@ WHERE known.offset < {far:UInt64}
     AND cityHash64(known.customer_key, known.event_id, {number:UInt64}) % {every:UInt64} = 0
 """
 _TOUCHED = """
-SELECT partition, customer_key, count() FROM interaction_records WHERE offset >= {shift:UInt64} AND offset < {end:UInt64}
+SELECT partition, customer_key, count() FROM interaction_records
+WHERE offset >= {shift:UInt64} AND offset < {end:UInt64}
 GROUP BY partition, customer_key
 """
 
