@@ -1,8 +1,9 @@
-"""``touchline migrate``: the tables and views in ClickHouse, made or brought up to date."""
+"""``touchline migrate``: the tables and views in ClickHouse, made or brought up to date; roles."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +17,7 @@ from pipeline.warehouse.client import connect
 from pipeline.warehouse.ddl import Migration, render, shipped
 from pipeline.warehouse.migrate import migrate as apply
 from pipeline.warehouse.migrate import pending
+from pipeline.warehouse.roles import ROLES, apply_roles, role_name, role_statements
 
 
 def migrate(
@@ -25,6 +27,14 @@ def migrate(
     cluster: Annotated[
         str | None, typer.Option(help="Cluster to migrate; a single server when not given.")
     ] = None,
+    roles: Annotated[
+        bool,
+        typer.Option(
+            "--roles",
+            help="Only make the roles of owner, writer and reader, with grants, limits and quota; "
+            "as a user who may manage access.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Create the tables and views in ClickHouse, or bring them up to date.
@@ -33,6 +43,9 @@ def migrate(
     distributed ones; a database stays what it was made as.
     """
     settings = load(cluster=cluster)
+    if roles:
+        _roles(settings, dry_run, as_json)
+        return
     if settings.embedded_clickhouse and settings.cluster:
         if not dry_run:
             raise typer.BadParameter(
@@ -51,11 +64,7 @@ def migrate(
 
 
 def _apply(client: Client, settings: Settings, as_json: bool) -> None:
-    def say(migration: Migration, sql: str) -> None:
-        words = sql.split("(", 1)[0].split()[:8]
-        err.print(f"{migration.name}: {' '.join(words)}", style="dim", markup=False)
-
-    applied = apply(client, settings, on_statement=say)
+    applied = apply(client, settings, on_statement=lambda file, sql: _say(file.name, sql))
     if as_json:
         out.print_json(json.dumps(_summary(settings, applied)))
     elif applied:
@@ -63,6 +72,35 @@ def _apply(client: Client, settings: Settings, as_json: bool) -> None:
     else:
         out.print(f"database {settings.database} is up to date")
     say_if_never_built(client)
+
+
+def _roles(settings: Settings, dry_run: bool, as_json: bool) -> None:
+    """Make the roles, or print how."""
+    statements = role_statements(settings)
+    if dry_run:
+        if as_json:
+            out.print_json(json.dumps({**_about(settings), "roles": [], "statements": statements}))
+        else:
+            _print(statements)
+        return
+    if settings.embedded_clickhouse:
+        raise typer.BadParameter(
+            "roles are for a ClickHouse server, and the embedded engine has one user: set "
+            "TOUCHLINE_CLICKHOUSE, or add --dry-run to see the SQL",
+            param_hint="--roles",
+        )
+    apply_roles(connect(settings), settings, on_statement=_say)
+    names = [role_name(settings, role) for role in ROLES]
+    if as_json:
+        out.print_json(json.dumps({**_about(settings), "roles": names}))
+    else:
+        out.print(f"roles for database {settings.database}: {', '.join(names)}")
+
+
+def _say(name: str, sql: str) -> None:
+    """Tell which statement comes now."""
+    words = sql.split("(", 1)[0].split()[:8]
+    err.print(f"{name}: {' '.join(words)}", style="dim", markup=False)
 
 
 def _show(settings: Settings, migrations: list[Migration], as_json: bool) -> None:
@@ -76,17 +114,22 @@ def _show(settings: Settings, migrations: list[Migration], as_json: bool) -> Non
     if as_json:
         out.print_json(json.dumps({**_summary(settings, []), "statements": statements}))
         return
-    for name, sql in statements.items():
-        out.print(f"-- {name}", markup=False, soft_wrap=True)
-        for statement in sql:
-            out.print(f"{statement};\n", markup=False, soft_wrap=True)
+    _print(statements)
     if not migrations:
         err.print(f"database {settings.database} is up to date")
 
 
+def _print(statements: Mapping[str, list[str]]) -> None:
+    """Print statements by the name of their file."""
+    for name, sql in statements.items():
+        out.print(f"-- {name}", markup=False, soft_wrap=True)
+        for statement in sql:
+            out.print(f"{statement};\n", markup=False, soft_wrap=True)
+
+
 def _summary(settings: Settings, applied: list[Migration]) -> dict[str, Any]:
-    return {
-        "database": settings.database,
-        "cluster": settings.cluster,
-        "applied": [migration.name for migration in applied],
-    }
+    return {**_about(settings), "applied": [migration.name for migration in applied]}
+
+
+def _about(settings: Settings) -> dict[str, Any]:
+    return {"database": settings.database, "cluster": settings.cluster}

@@ -82,6 +82,22 @@ class Settings(BaseSettings):
         None, description="ClickHouse cluster to migrate ON; a single server when unset."
     )
 
+    # --- limits of the role of readers, for `touchline migrate --roles` ----------------------
+    reader_seconds: int = Field(
+        300, ge=1, description="Longest query of a reader, seconds; see `migrate --roles`."
+    )
+    reader_memory_bytes: int = Field(
+        8_589_934_592, ge=1_048_576, description="Most memory of a reader's query, bytes."
+    )
+    reader_result_rows: int = Field(
+        10_000_000,
+        ge=10_000,  # a client that connects asks for all of the server's settings
+        description="Most rows that a query returns to a reader.",
+    )
+    reader_queries_per_hour: int = Field(
+        10_000, ge=1, description="Most queries of one reader in an hour."
+    )
+
     # --- worker -----------------------------------------------------------------------------
     batch_rows: int = Field(20_000, ge=1, le=1_000_000, description="Flush at this many records.")
     batch_bytes: int = Field(
