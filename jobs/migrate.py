@@ -11,10 +11,13 @@ from clickhouse_connect.driver.client import Client
 
 from jobs.console import err, out
 from jobs.query import say_if_never_built
+from pipeline.catalog import load as load_catalog
 from pipeline.embedded.stack import endpoints
+from pipeline.moments.rules import Rules
 from pipeline.settings import Settings, load
 from pipeline.warehouse.client import connect
 from pipeline.warehouse.ddl import Migration, render, shipped
+from pipeline.warehouse.lifecycle import KEPT, apply_lifecycle, check_terms, lifecycle_statements
 from pipeline.warehouse.migrate import migrate as apply
 from pipeline.warehouse.migrate import pending
 from pipeline.warehouse.roles import ROLES, apply_roles, role_name, role_statements
@@ -46,6 +49,8 @@ def migrate(
     if roles:
         _roles(settings, dry_run, as_json)
         return
+    if any(getattr(settings, kept.setting) is not None for kept in KEPT):
+        check_terms(settings, Rules(load_catalog(settings.catalog)))
     if settings.embedded_clickhouse and settings.cluster:
         if not dry_run:
             raise typer.BadParameter(
@@ -53,23 +58,30 @@ def migrate(
                 "to see the SQL",
                 param_hint="--cluster",
             )
-        _show(settings, list(shipped()), as_json)
+        _show(settings, list(shipped()), lifecycle_statements(None, settings), as_json)
         return
     with endpoints(settings, kafka=False, clickhouse=True) as connected:
         client = connect(connected.settings)
         if dry_run:
-            _show(connected.settings, pending(client, connected.settings), as_json)
+            ahead = pending(client, connected.settings)
+            kept = lifecycle_statements(client, connected.settings)
+            _show(connected.settings, ahead, kept, as_json)
         else:
             _apply(client, connected.settings, as_json)
 
 
 def _apply(client: Client, settings: Settings, as_json: bool) -> None:
     applied = apply(client, settings, on_statement=lambda file, sql: _say(file.name, sql))
+    kept = lifecycle_statements(client, settings)
+    apply_lifecycle(client, kept)
     if as_json:
-        out.print_json(json.dumps(_summary(settings, applied)))
-    elif applied:
+        out.print_json(json.dumps(_summary(settings, applied, kept)))
+        return
+    if applied:
         out.print(f"{len(applied)} migrations applied to database {settings.database}")
-    else:
+    if kept:
+        out.print(f"how long rows are kept changed: {', '.join(kept)}")
+    if not (applied or kept):
         out.print(f"database {settings.database} is up to date")
     say_if_never_built(client)
 
@@ -103,19 +115,25 @@ def _say(name: str, sql: str) -> None:
     err.print(f"{name}: {' '.join(words)}", style="dim", markup=False)
 
 
-def _show(settings: Settings, migrations: list[Migration], as_json: bool) -> None:
-    """Print the SQL of migrations, ready for another client."""
+def _show(
+    settings: Settings,
+    migrations: list[Migration],
+    kept: Mapping[str, list[str]],
+    as_json: bool,
+) -> None:
+    """Print the SQL of migrations and of terms, ready for another client."""
     statements = {
         migration.name: [
             statement.sql for statement in render(migration, settings.database, settings.cluster)
         ]
         for migration in migrations
     }
+    statements |= kept
     if as_json:
-        out.print_json(json.dumps({**_summary(settings, []), "statements": statements}))
+        out.print_json(json.dumps({**_summary(settings, [], {}), "statements": statements}))
         return
     _print(statements)
-    if not migrations:
+    if not statements:
         err.print(f"database {settings.database} is up to date")
 
 
@@ -127,8 +145,11 @@ def _print(statements: Mapping[str, list[str]]) -> None:
             out.print(f"{statement};\n", markup=False, soft_wrap=True)
 
 
-def _summary(settings: Settings, applied: list[Migration]) -> dict[str, Any]:
-    return {**_about(settings), "applied": [migration.name for migration in applied]}
+def _summary(
+    settings: Settings, applied: list[Migration], kept: Mapping[str, list[str]]
+) -> dict[str, Any]:
+    names = [migration.name for migration in applied]
+    return {**_about(settings), "applied": names, "terms_changed": list(kept)}
 
 
 def _about(settings: Settings) -> dict[str, Any]:

@@ -82,6 +82,21 @@ class Settings(BaseSettings):
         None, description="ClickHouse cluster to migrate ON; a single server when unset."
     )
 
+    # --- how long rows are kept, applied by `touchline migrate`; for ever when unset ---------
+    keep_interactions_days: int | None = Field(
+        None, ge=1, le=36_500, description="Days after it happened that an interaction is kept."
+    )
+    keep_moments_days: int | None = Field(
+        None,
+        ge=1,
+        le=36_500,
+        description="Days after their cause that moments, and promises after they were made, are "
+        "kept.",
+    )
+    keep_rejections_days: int | None = Field(
+        None, ge=1, le=36_500, description="Days that the reason of a rejection is kept."
+    )
+
     # --- limits of the role of readers, for `touchline migrate --roles` ----------------------
     reader_seconds: int = Field(
         300, ge=1, description="Longest query of a reader, seconds; see `migrate --roles`."
