@@ -17,6 +17,7 @@ from jobs.drain import wait_until_stored, working
 from pipeline import catalog, topics
 from pipeline.embedded.stack import endpoints
 from pipeline.errors import FatalError
+from pipeline.export.source import Selection, batches, spans
 from pipeline.producers import Producer
 from pipeline.settings import Settings
 from pipeline.settings import environment as as_environment
@@ -151,6 +152,14 @@ def test_a_reader_asks_by_the_command_line(server: Server) -> None:
         )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout)
+
+
+def test_a_reader_may_export(server: Server) -> None:
+    with server.as_role("reader") as settings:
+        client = connect(settings)
+        assert spans(client, Selection())[0] > 200
+        rows = sum(block.num_rows for block in batches(client, Selection()))
+    assert rows > 200
 
 
 def test_a_reader_sees_no_free_text_and_changes_nothing(server: Server) -> None:
