@@ -58,7 +58,7 @@ def apply_roles(
     """Make roles, grants, limits and quota; what is there already becomes what it is to be.
 
     Args:
-        client: Connected as a user who may manage access, to a database that was migrated.
+        client: Connected as a user who may manage access; the database need not be there yet.
         settings: As for ``role_statements``.
         on_statement: Called before every statement.
 
@@ -67,11 +67,15 @@ def apply_roles(
             reason; names the file.
         RetryableError: ClickHouse does not answer for now.
     """
-    for name, statements in role_statements(settings).items():
-        for sql in statements:
-            if on_statement is not None:
-                on_statement(name, sql)
-            _run(client, name, sql)
+    used, client.database = client.database, None  # it may not exist yet
+    try:
+        for name, statements in role_statements(settings).items():
+            for sql in statements:
+                if on_statement is not None:
+                    on_statement(name, sql)
+                _run(client, name, sql)
+    finally:
+        client.database = used
 
 
 def _run(client: Client, name: str, sql: str) -> None:

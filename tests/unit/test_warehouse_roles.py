@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -15,7 +16,7 @@ import typer
 from jobs.migrate import migrate
 from pipeline.settings import Settings
 from pipeline.warehouse.ddl import render, shipped
-from pipeline.warehouse.roles import ROLES, role_statements
+from pipeline.warehouse.roles import ROLES, apply_roles, role_statements
 from tests.unit.test_warehouse_ddl import PARSE
 
 PIPELINE = Path(__file__).resolve().parents[2] / "pipeline"
@@ -131,6 +132,29 @@ def test_limits_are_settings() -> None:
         "MAX queries = 13 TO",
     ):
         assert part in text
+
+
+class Server:
+    """A server that takes every statement, and knows no database."""
+
+    database: str | None = "shop"
+
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+
+    def command(self, sql: str) -> None:
+        assert self.database is None
+        self.ran.append(sql)
+
+
+def test_roles_are_made_before_the_database_is() -> None:
+    server: Any = Server()
+    said: list[str] = []
+    apply_roles(server, settings(), lambda name, sql: said.append(name))
+    statements = role_statements(settings())
+    assert server.ran == [sql for role in ROLES for sql in statements[f"{role}.sql"]]
+    assert said == ["owner.sql"] * 2 + ["writer.sql"] * 2 + ["reader.sql"] * 4
+    assert server.database == "shop"
 
 
 def test_an_embedded_engine_has_no_roles(
