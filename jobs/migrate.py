@@ -76,13 +76,12 @@ def _apply(client: Client, settings: Settings, as_json: bool) -> None:
     apply_lifecycle(client, kept)
     if as_json:
         out.print_json(json.dumps(_summary(settings, applied, kept)))
-        return
-    if applied:
+    elif applied:
         out.print(f"{len(applied)} migrations applied to database {settings.database}")
-    if kept:
-        out.print(f"how long rows are kept changed: {', '.join(kept)}")
-    if not (applied or kept):
+    elif not kept:
         out.print(f"database {settings.database} is up to date")
+    if kept and not as_json:
+        out.print(f"how long rows are kept changed: {', '.join(kept)}")
     say_if_never_built(client)
 
 

@@ -40,6 +40,8 @@ class Kept:
 #: Every table with rows that a term can end; each is there once for each shard of a cluster.
 KEPT = (
     Kept("interaction_records", "occurred_at", "keep_interactions_days"),
+    Kept("step_records", "occurred_at", "keep_interactions_days"),
+    Kept("journey_records", "started_at", "keep_interactions_days"),
     Kept("moment_records", "cause_at", "keep_moments_days"),
     Kept("promise_records", "made_at", "keep_moments_days"),
     Kept("rejections", "rejected_at", "keep_rejections_days", by_month=False),

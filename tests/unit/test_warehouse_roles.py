@@ -20,12 +20,14 @@ from pipeline.warehouse.roles import ROLES, apply_roles, role_statements
 from tests.unit.test_warehouse_ddl import PARSE
 
 PIPELINE = Path(__file__).resolve().parents[2] / "pipeline"
+REFRESH = PIPELINE.parent / "schemas" / "sql" / "refresh"
 #: What readers do not see, and why.
-NOT_FOR_READERS = {"detection_progress"}  # where workers stand
+NOT_FOR_READERS = {"detection_progress", "customer_refreshes"}  # where workers stand
 #: Columns that hold what producers put into free fields.
 KEPT_BACK = {"details", "extra"}
 
 _CREATED = re.compile(r"CREATE (?:OR REPLACE )?(TABLE|VIEW)(?: IF NOT EXISTS)? `shop`\.(\w+)")
+_DROPPED = re.compile(r"DROP (?:TABLE|VIEW) IF EXISTS `shop`\.(\w+)")
 _GRANTED = re.compile(r"((?:SELECT|INSERT)(?:, INSERT)?)(?:\(([^)]*)\))? ON `shop`\.(\w+)")
 
 
@@ -41,6 +43,9 @@ def created(cluster: str | None = None) -> dict[str, str]:
             match = _CREATED.match(statement.sql)
             if match:
                 found[match[2]] = match[1]
+            dropped = _DROPPED.match(statement.sql)
+            if dropped:
+                del found[dropped[1]]
     return found
 
 
@@ -101,14 +106,16 @@ def named_in_code() -> tuple[set[str], set[str]]:
     tables = {name for name, kind in relations.items() if kind == "TABLE"}
     reads: set[str] = set()
     writes: set[str] = set()
+    texts = [file.read_text(encoding="utf-8") for file in REFRESH.glob("*.sql")]
     for file in PIPELINE.rglob("*.py"):
         if file.name == "migrate.py":  # what the owner does
             continue
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                text = node.value
-                reads |= {*re.findall(r"\b(?:FROM|JOIN) (\w+)", text)} & {*relations}
-                writes |= {*re.findall(r"\bINSERT INTO (\w+)", text), text} & tables
+                texts.append(node.value)
+    for text in texts:
+        reads |= {*re.findall(r"\b(?:FROM|JOIN) (\w+)", text)} & {*relations}
+        writes |= {*re.findall(r"\bINSERT INTO (\w+)", text), text} & tables
     return reads, writes
 
 

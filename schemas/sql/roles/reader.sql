@@ -6,7 +6,8 @@
 -- was sent, and nobody has looked whether that is a name, an address or the text of a complaint.
 -- Identifiers are keyed hashes wherever they are. So `SELECT *` from interactions is refused; name
 -- columns. Who has to read details gets them by a role of the operator's, see docs/warehouse.md.
--- Where a worker stands (detection_progress) is nobody's question here.
+-- Where a worker stands (detection_progress, customer_refreshes) is nobody's question here;
+-- customer_changes tells `touchline query` whether steps and journeys were ever computed.
 --
 -- A column that is added is invisible to readers until it is added here.
 --
@@ -34,6 +35,9 @@ GRANT ${on_cluster}
     ${grant:SELECT:rejections},
     ${grant:SELECT:moment_records},
     ${grant:SELECT:promise_records},
+    ${grant:SELECT:step_records},
+    ${grant:SELECT:journey_records},
+    ${grant:SELECT:customer_changes},
     SELECT ON ${database}.catalog_versions,
     SELECT ON ${database}.catalog_channels,
     SELECT ON ${database}.catalog_needs,
@@ -42,6 +46,7 @@ GRANT ${on_cluster}
     SELECT ON ${database}.catalog_touchpoints,
     SELECT ON ${database}.catalog_rules,
     SELECT ON ${database}.catalog_promises,
+    SELECT ON ${database}.catalog_outcomes,
     SELECT ON ${database}.current_catalog,
     SELECT ON ${database}.channels,
     SELECT ON ${database}.needs,
@@ -50,6 +55,10 @@ GRANT ${on_cluster}
     SELECT ON ${database}.touchpoints,
     SELECT ON ${database}.rules,
     SELECT ON ${database}.promise_terms,
+    SELECT ON ${database}.outcomes,
+    SELECT ON ${database}.steps,
+    SELECT ON ${database}.filtered_steps,
+    SELECT ON ${database}.filtered_journeys,
     SELECT ON ${database}.journeys,
     SELECT ON ${database}.journeys_by_gap,
     SELECT ON ${database}.moments,
@@ -60,7 +69,6 @@ GRANT ${on_cluster}
     SELECT ON ${database}.promises_before,
     SELECT ON ${database}.promise_keeping,
     SELECT ON ${database}.customers,
-    SELECT ON ${database}.customers_before,
     SELECT ON ${database}.customer_strikes,
     SELECT ON ${database}.strikes_at,
     SELECT ON ${database}.trust_balance,
