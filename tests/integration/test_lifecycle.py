@@ -123,6 +123,6 @@ def test_a_term_that_is_partly_set_is_completed(fresh: Fresh) -> None:
     client.command(
         "ALTER TABLE interaction_records MODIFY TTL occurred_at + toIntervalDay(400)"
     )  # as a run that broke off would leave it
-    assert apply(client, settings) == ["interaction_records"]
+    assert "interaction_records" in apply(client, settings)
     assert "ttl_only_drop_parts = 1" in engine_of(client, settings, "interaction_records")
     assert apply(client, settings) == []
