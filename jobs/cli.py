@@ -27,6 +27,7 @@ COMMANDS = {
     "ingest": ("jobs.ingest", "ingest"),
     "simulate": ("jobs.simulate", "simulate"),
     "query": ("jobs.query", "query"),
+    "export": ("jobs.export", "export"),
     "backtest": ("jobs.backtest", "backtest"),
     "rebuild": ("jobs.rebuild", "rebuild"),
     "migrate": ("jobs.migrate", "migrate"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import sys
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from rich.text import Text
 
 from jobs.console import err, out, write_document
 from jobs.tables import present
+from jobs.whole_file import whole_file
 from pipeline.embedded.stack import endpoints
 from pipeline.errors import FatalError, RejectedInput
 from pipeline.identify import KEY_LENGTH, Keyring
@@ -269,14 +269,8 @@ def _write(data: bytes, target: Path | None) -> None:
     if target is None:
         write_document(data)
         return
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data)
-        part.replace(target)
-    except OSError as error:
-        raise typer.BadParameter(f"{target}: {error.strerror}", param_hint="--out") from None
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(target) as file:
+        file.write(data)
 
 
 @contextlib.contextmanager

@@ -17,10 +17,12 @@ from pipeline import catalog, settings, topics, worker
 from pipeline.embedded import stack
 from pipeline.errors import FatalError, RetryableError, SettingsError, TouchlineError
 from pipeline.identify import Keyring
+from pipeline.moments.rules import Rules
 from pipeline.sink import Sink
 from pipeline.warehouse.catalog_tables import publish
 from pipeline.warehouse.client import connect
 from pipeline.warehouse.ledger import Ledger
+from pipeline.warehouse.lifecycle import check_terms
 from pipeline.warehouse.migrate import check_schema, migrate
 from pipeline.warehouse.refresh import Journeys, never_built
 
@@ -54,6 +56,7 @@ def build(chosen: settings.Settings) -> worker.Worker:
 
 
 def _wire(ready: settings.Settings, loaded: catalog.LoadedCatalog, embedded: bool) -> worker.Worker:
+    check_terms(ready, Rules(loaded))
     client = connect(ready)
     if embedded:
         migrate(client, ready)

@@ -82,6 +82,37 @@ class Settings(BaseSettings):
         None, description="ClickHouse cluster to migrate ON; a single server when unset."
     )
 
+    # --- how long rows are kept, applied by `touchline migrate`; for ever when unset ---------
+    keep_interactions_days: int | None = Field(
+        None, ge=1, le=36_500, description="Days after it happened that an interaction is kept."
+    )
+    keep_moments_days: int | None = Field(
+        None,
+        ge=1,
+        le=36_500,
+        description="Days after their cause that moments, and promises after they were made, are "
+        "kept.",
+    )
+    keep_rejections_days: int | None = Field(
+        None, ge=1, le=36_500, description="Days that the reason of a rejection is kept."
+    )
+
+    # --- limits of the role of readers, for `touchline migrate --roles` ----------------------
+    reader_seconds: int = Field(
+        300, ge=1, description="Longest query of a reader, seconds; see `migrate --roles`."
+    )
+    reader_memory_bytes: int = Field(
+        8_589_934_592, ge=1_048_576, description="Most memory of a reader's query, bytes."
+    )
+    reader_result_rows: int = Field(
+        10_000_000,
+        ge=10_000,  # a client that connects asks for all of the server's settings
+        description="Most rows that a query returns to a reader.",
+    )
+    reader_queries_per_hour: int = Field(
+        10_000, ge=1, description="Most queries of one reader in an hour."
+    )
+
     # --- worker -----------------------------------------------------------------------------
     batch_rows: int = Field(20_000, ge=1, le=1_000_000, description="Flush at this many records.")
     batch_bytes: int = Field(

@@ -38,7 +38,10 @@ _DURABLE = {"async_insert": "0", "distributed_foreground_insert": "1"}
 # ClickHouse's own error numbers (src/Common/ErrorCodes.cpp).
 _SCHEMA_CODES = {10: "column", 16: "column", 47: "column", 60: "table", 81: "database"}
 _AUTHENTICATION_CODES = frozenset({192, 193, 194, 516})
-_ACCESS_CODES = frozenset({164, 497})
+#: What may not be done, by a read-only user or by one who was not granted it.
+ACCESS_CODES = frozenset({164, 497})
+#: Too much time or too many rows or bytes for the user's own limits, or too many queries.
+_LIMIT_CODES = frozenset({158, 201, 307, 396})
 #: Timeouts, limits, shutdown, too many parts, no disk space, failing disks, read-only or stale
 #: replicas, missing quorum, and exceptions of the system below.
 _PASSING_CODES = frozenset(
@@ -115,10 +118,15 @@ def translated(error: ClickHouseError, where: str = "") -> TouchlineError:
             f"ClickHouse lacks a {_SCHEMA_CODES[code]} that this version needs "
             "(fix: run `touchline migrate`)"
         )
-    if code in _ACCESS_CODES:
+    if code in ACCESS_CODES:
         return FatalError(
             f"the ClickHouse user may not do this (error {code} {name}; fix: grant it, or use "
             "another user)"
+        )
+    if code in _LIMIT_CODES:
+        return FatalError(
+            f"this goes beyond the limits of the ClickHouse user (error {code} {name}; fix: ask "
+            "for less, or have the limits raised)"
         )
     if code is None and isinstance(error, OperationalError):
         return RetryableError(
