@@ -60,6 +60,11 @@ class Candidate:
     carries: str | None
     shows: tuple[tuple[str, Callable[[Event], Any]], ...]
 
+    @property
+    def always(self) -> bool:
+        """Whether every event of the kind plays the same part, whatever else it says."""
+        return not self.fits and self.cases is None and not self.by_need and self.same is None
+
 
 def candidate(group: Group, kind: Kind) -> Candidate | None:
     """Return a group with what events of a kind can play in it; None where that is nothing."""

@@ -46,6 +46,8 @@ COLUMNS = (
     "currency",
     "details",
 )
+#: A field that texts show, with its reader.
+Show = tuple[str, Callable[[Event], Any]]
 #: Kinds of events whose rules are remembered; actions are open-ended.
 _MOST_KINDS = 100_000
 
@@ -82,6 +84,24 @@ class Sighting(NamedTuple):
     facts: tuple[str, ...]
 
 
+class Selected(NamedTuple):
+    """What the rules have to do with a kind of event, worked out once.
+
+    Attributes:
+        always: What every event of the kind plays.
+        shows: Fields that are shown for that.
+        asked: Groups of rules that look at more than the kind.
+    """
+
+    always: tuple[Part, ...]
+    shows: tuple[Show, ...]
+    asked: tuple[Candidate, ...]
+
+
+#: Most kinds of events mean nothing to any rule.
+NOTHING = Selected((), (), ())
+
+
 class Matcher:
     """Finds the parts of events.
 
@@ -92,7 +112,7 @@ class Matcher:
 
     def __init__(self, catalog: Catalog, groups: Sequence[Group]) -> None:
         self._groups = groups
-        self._kinds: dict[Kind, tuple[Candidate, ...]] = {}
+        self._kinds: dict[Kind, Selected] = {}
         patterns = [
             pattern for group in groups for _, pattern in group.parts if pattern.moment is None
         ]
@@ -132,17 +152,17 @@ class Matcher:
             occurred_at: When it happened, where that is not what it says.
         """
         kind = (classification.touchpoint, interaction.channel, interaction.action)
-        candidates = self._kinds.get(kind)
-        if candidates is None:
-            candidates = self._select(kind)
+        selected = self._kinds.get(kind)
+        if selected is None:
+            selected = self._select(kind)
         facts = self._facts_of(classification.facts)
-        if not candidates and not facts:
+        if selected is NOTHING and not facts:
             return None
         amount = interaction.amount
         if amount is not None and type(event["amount"]) is str:  # stored, it is a number
             event = {**event, "amount": float(amount)}
         return self._sighting(
-            candidates,
+            selected,
             facts,
             event,
             customer,
@@ -160,11 +180,11 @@ class Matcher:
             row: Columns of ``interaction_records`` by name.
         """
         kind = (row["touchpoint"], row["channel"], row["action"])
-        candidates = self._kinds.get(kind)
-        if candidates is None:
-            candidates = self._select(kind)
+        selected = self._kinds.get(kind)
+        if selected is None:
+            selected = self._select(kind)
         facts = self._facts_of(row["facts"])
-        if not candidates and not facts:
+        if selected is NOTHING and not facts:
             return None
         event = {
             name: row[name] or None
@@ -188,7 +208,7 @@ class Matcher:
             tuple(row["facts"]),
         )
         return self._sighting(
-            candidates,
+            selected,
             facts,
             event,
             row["customer_key"],
@@ -201,7 +221,7 @@ class Matcher:
 
     def _sighting(
         self,
-        candidates: Sequence[Candidate],
+        selected: Selected,
         facts: tuple[str, ...],
         event: Event,
         customer: str,
@@ -211,33 +231,15 @@ class Matcher:
         need: str,
         classification: Classification,
     ) -> Sighting | None:
-        found: list[Part] = []
-        shows: list[tuple[str, Callable[[Event], Any]]] = []
-        for each in candidates:
-            if each.carries is not None and event.get(each.carries) is None:
-                continue
-            played = each.certain
-            states: tuple[State, ...] = ()
-            for fit in each.fits:
-                if fit.needs is not None and need not in fit.needs:
-                    continue
-                for test in fit.tests:
-                    if not test(event):
-                        break
-                else:
-                    if fit.state is None:
-                        played |= fit.part
-                    else:
-                        states = (*states, state_of(fit.part, fit.state, classification))
-            if played or states:
-                subject = subject_of(each, event, need)
-                if subject is not None:
-                    found.append(Part(each.group.number, subject, played, states))
-                    if each.shows and (played & (WHEN | THEN) or states):
-                        shows += each.shows
+        found, shows, asked = selected
+        if asked:
+            parts, fields = _asked(asked, event, need, classification)
+            found, shows = found + parts, shows + fields
         if not found and not facts:
             return None
-        values = {path: value for path, read in shows if (value := read(event)) is not None}
+        values = None
+        if shows:
+            values = {path: value for path, read in shows if (value := read(event)) is not None}
         note = Note(
             microseconds(at),
             event_id,
@@ -248,18 +250,57 @@ class Matcher:
             None if due is None else microseconds(due),
             values or None,
         )
-        return Sighting(customer, note, tuple(found), facts)
+        return Sighting(customer, note, found, facts)
 
     def _facts_of(self, facts: Sequence[str]) -> tuple[str, ...]:
         if not facts or not self.facts:
             return ()
         return tuple(fact for fact in facts if fact in self.facts)
 
-    def _select(self, kind: Kind) -> tuple[Candidate, ...]:
-        found = tuple(fitting for group in self._groups if (fitting := candidate(group, kind)))
+    def _select(self, kind: Kind) -> Selected:
+        candidates = [fitting for group in self._groups if (fitting := candidate(group, kind))]
+        always = [each for each in candidates if each.always]
+        selected = Selected(
+            tuple(Part(each.group.number, "", each.certain, ()) for each in always),
+            tuple(show for each in always if each.certain & (WHEN | THEN) for show in each.shows),
+            tuple(each for each in candidates if not each.always),
+        )
+        if selected == NOTHING:
+            selected = NOTHING
         if len(self._kinds) < _MOST_KINDS:
-            self._kinds[kind] = found
-        return found
+            self._kinds[kind] = selected
+        return selected
+
+
+def _asked(
+    candidates: Sequence[Candidate], event: Event, need: str, classification: Classification
+) -> tuple[tuple[Part, ...], tuple[Show, ...]]:
+    """Return what an event plays where more than its kind decides, and the fields to show."""
+    found: list[Part] = []
+    shows: tuple[Show, ...] = ()
+    for each in candidates:
+        if each.carries is not None and event.get(each.carries) is None:
+            continue
+        played = each.certain
+        states: tuple[State, ...] = ()
+        for fit in each.fits:
+            if fit.needs is not None and need not in fit.needs:
+                continue
+            for test in fit.tests:
+                if not test(event):
+                    break
+            else:
+                if fit.state is None:
+                    played |= fit.part
+                else:
+                    states = (*states, state_of(fit.part, fit.state, classification))
+        if played or states:
+            subject = subject_of(each, event, need)
+            if subject is not None:
+                found.append(Part(each.group.number, subject, played, states))
+                if each.shows and (played & (WHEN | THEN) or states):
+                    shows += each.shows
+    return tuple(found), shows
 
 
 def _facts(catalog: Catalog, patterns: Sequence[Pattern]) -> dict[str, int]:
