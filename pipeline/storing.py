@@ -176,17 +176,17 @@ class Loop:
     async def _say(self, news: News, rows: Sequence[Row]) -> None:
         """Send moments, wait for the broker, record them; then everything before is safe."""
         futures: list[Awaitable[Any]] = []
+        results: list[BaseException | None] = []
         try:
-            for row in news.moments:  # one after the other: hundreds of tasks cost more than this
+            for row in news.moments:  # one after the other: tasks that wait for room crowd it
                 key, value = row.customer_key.encode(), message(row)
                 futures.append(await self._send_on(self._moments_topic, key, value))
-        except faust.exceptions.ProducerSendError as error:
-            raise _explained(error, "the topic of moments") from error
-        finally:
-            results = await asyncio.gather(*futures, return_exceptions=True)
-        for error in results:
-            if isinstance(error, BaseException):
-                raise _explained(error, "the topic of moments") from error
+        except Exception as error:  # noqa: BLE001  # raised below, when those before have ended
+            results.append(error)
+        results += await asyncio.gather(*futures, return_exceptions=True)
+        for failed in results:
+            if isinstance(failed, BaseException):
+                raise _explained(failed, "the topic of moments") from failed
         if news.changes:
             await in_thread(lambda: self._detection.record(news))
         touched = {(row[_PARTITION], row[_CUSTOMER]) for row in rows}
