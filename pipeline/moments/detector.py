@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from heapq import heappop, heappush
 
+from pipeline.moments.candidates import Part
 from pipeline.moments.cells import BEGINNING, MANY, Cell, Key, Name, Said
 from pipeline.moments.groups import Outcome
 from pipeline.moments.lives import Lives, merged
-from pipeline.moments.matching import Part, Sighting
+from pipeline.moments.matching import Sighting
 from pipeline.moments.notes import KEPT, WHEN, Entry, Found
 from pipeline.moments.passing import Passing
 from pipeline.moments.rules import STRIKES_PLACE, Rules

@@ -6,7 +6,7 @@ What the event alone decides is decided here; what depends on the customer's pas
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -14,10 +14,10 @@ import orjson
 
 from pipeline.accepted import Accepted
 from pipeline.classify import Classification, Event
-from pipeline.moments.candidates import Candidate, Kind, candidate, state_of, subject_of
+from pipeline.moments.candidates import Candidate, Kind, Part, Show, asked, candidate
 from pipeline.moments.groups import Group
 from pipeline.moments.hours import microseconds
-from pipeline.moments.notes import THEN, WHEN, Note, State
+from pipeline.moments.notes import THEN, WHEN, Note
 from schemas.catalog import UNCLASSIFIED, Catalog, StageAfter
 from schemas.patterns import Pattern
 
@@ -46,26 +46,8 @@ COLUMNS = (
     "currency",
     "details",
 )
-#: A field that texts show, with its reader.
-Show = tuple[str, Callable[[Event], Any]]
 #: Kinds of events whose rules are remembered; actions are open-ended.
 _MOST_KINDS = 100_000
-
-
-class Part(NamedTuple):
-    """What an event plays in the rules of one subject.
-
-    Attributes:
-        group: Number of the group of rules.
-        subject: Case, need or value, or empty.
-        parts: The parts it plays.
-        states: Parts that depend on the customer's past.
-    """
-
-    group: int
-    subject: str
-    parts: int
-    states: tuple[State, ...]
 
 
 class Sighting(NamedTuple):
@@ -231,9 +213,9 @@ class Matcher:
         need: str,
         classification: Classification,
     ) -> Sighting | None:
-        found, shows, asked = selected
-        if asked:
-            parts, fields = _asked(asked, event, need, classification)
+        found, shows, open_to = selected
+        if open_to:
+            parts, fields = asked(open_to, event, need, classification)
             found, shows = found + parts, shows + fields
         if not found and not facts:
             return None
@@ -270,37 +252,6 @@ class Matcher:
         if len(self._kinds) < _MOST_KINDS:
             self._kinds[kind] = selected
         return selected
-
-
-def _asked(
-    candidates: Sequence[Candidate], event: Event, need: str, classification: Classification
-) -> tuple[tuple[Part, ...], tuple[Show, ...]]:
-    """Return what an event plays where more than its kind decides, and the fields to show."""
-    found: list[Part] = []
-    shows: tuple[Show, ...] = ()
-    for each in candidates:
-        if each.carries is not None and event.get(each.carries) is None:
-            continue
-        played = each.certain
-        states: tuple[State, ...] = ()
-        for fit in each.fits:
-            if fit.needs is not None and need not in fit.needs:
-                continue
-            for test in fit.tests:
-                if not test(event):
-                    break
-            else:
-                if fit.state is None:
-                    played |= fit.part
-                else:
-                    states = (*states, state_of(fit.part, fit.state, classification))
-        if played or states:
-            subject = subject_of(each, event, need)
-            if subject is not None:
-                found.append(Part(each.group.number, subject, played, states))
-                if each.shows and (played & (WHEN | THEN) or states):
-                    shows += each.shows
-    return tuple(found), shows
 
 
 def _facts(catalog: Catalog, patterns: Sequence[Pattern]) -> dict[str, int]:

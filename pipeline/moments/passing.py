@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pipeline.moments.candidates import Part
 from pipeline.moments.cells import BEGINNING
-from pipeline.moments.matching import Part
 from pipeline.moments.notes import Entry, Note
 
 #: Of each customer the events, with what they play where.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.moments.matching import Part
+from pipeline.moments.candidates import Part
 from pipeline.moments.notes import KEPT, UNTIL, Entry, Note
 from pipeline.moments.passing import Passing
 
