@@ -27,6 +27,7 @@ from pipeline.moments.statements import Statements
 from pipeline.moments.unsaid import Change, Recalled
 from pipeline.settings import Settings
 from pipeline.sink import Sink, Source
+from pipeline.threads import together
 from pipeline.topics import TopicPartition
 from pipeline.warehouse.history import Interaction
 from pipeline.warehouse.ledger import Ledger
@@ -201,12 +202,15 @@ class Detection:
         before = {source: end for source, end in self._next.items() if source[2] in partitions}
         touchpoints = self.rules.matcher.touchpoints()
         found = {partition: Recalled() for partition in partitions}
-        for row in self._ledger.history(customers, before, _EPOCH, touchpoints, COLUMNS):
+        history, moments, promises = together(
+            lambda: self._ledger.history(customers, before, _EPOCH, touchpoints, COLUMNS),
+            lambda: self._ledger.moments_of(customers),
+            lambda: self._ledger.promises_of(customers),
+        )
+        for row in history:
             sighting = self.rules.matcher.stored(row)
             if sighting is not None:
                 found[row["partition"]].sightings.append(sighting)
-        moments = self._ledger.moments_of(customers)
-        promises = self._ledger.promises_of(customers)
         for partition in partitions:
             found[partition].said = self._statements.said(
                 [row for row in moments if row.partition == partition],
@@ -308,8 +312,10 @@ class Detection:
         Raises:
             RetryableError: ClickHouse did not take it for now.
         """
-        self._ledger.record_moments(news.moments)
-        self._ledger.record_promises(news.promises)
+        together(
+            lambda: self._ledger.record_moments(news.moments),
+            lambda: self._ledger.record_promises(news.promises),
+        )
         self._ledger.record_progress(news.progress)
         for partition, changes in news.changes.items():
             self._detectors[partition].confirm(changes)

@@ -175,13 +175,18 @@ class Loop:
 
     async def _say(self, news: News, rows: Sequence[Row]) -> None:
         """Send moments, wait for the broker, record them; then everything before is safe."""
-        sends = [
-            self._produce(self._moments_topic, row.customer_key.encode(), message(row), None)
-            for row in news.moments
-        ]
-        for error in await asyncio.gather(*sends, return_exceptions=True):
-            if error is not None:
-                raise _explained(error, "the topic of moments") from error
+        futures: list[Awaitable[Any]] = []
+        results: list[BaseException | None] = []
+        try:
+            for row in news.moments:  # one after the other: tasks that wait for room crowd it
+                key, value = row.customer_key.encode(), message(row)
+                futures.append(await self._send_on(self._moments_topic, key, value))
+        except Exception as error:  # noqa: BLE001  # raised below, when those before have ended
+            results.append(error)
+        results += await asyncio.gather(*futures, return_exceptions=True)
+        for failed in results:
+            if isinstance(failed, BaseException):
+                raise _explained(failed, "the topic of moments") from failed
         if news.changes:
             await in_thread(lambda: self._detection.record(news))
         touched = {(row[_PARTITION], row[_CUSTOMER]) for row in rows}
@@ -218,8 +223,13 @@ class Loop:
             await self._produce(self._rejected_topic, *reject.shortened())
 
     async def _produce(self, topic: str, key: Any, value: Any, headers: Any) -> None:
-        producer = self._app.producer
-        await (await producer.send(topic, key, value, None, None, headers))
+        await (await self._send_on(topic, key, value, headers))
+
+    async def _send_on(
+        self, topic: str, key: Any, value: Any, headers: Any = None
+    ) -> Awaitable[Any]:
+        """Hand a record to the producer; return what waits for the broker to have it."""
+        return await self._app.producer.send(topic, key, value, None, None, headers)
 
 
 def _rejected(

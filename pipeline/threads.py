@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 _T = TypeVar("_T")
 
@@ -34,3 +34,38 @@ async def in_thread(work: Callable[[], _T]) -> _T:
 
     threading.Thread(target=target, daemon=True, name="touchline-store").start()
     return await future
+
+
+def together(*calls: Callable[[], Any]) -> list[Any]:
+    """Make several blocking calls at once and wait for all of them.
+
+    In daemon threads, so that a hanging server cannot keep the process.
+
+    Returns:
+        What they returned, in order.
+
+    Raises:
+        BaseException: What the first of those that failed, in order, raised.
+    """
+    results: list[Any] = [None] * len(calls)
+    errors: list[BaseException | None] = [None] * len(calls)
+
+    def make(number: int) -> None:
+        try:
+            results[number] = calls[number]()
+        except BaseException as error:  # noqa: BLE001  # raised again below
+            errors[number] = error
+
+    others = [
+        threading.Thread(target=make, args=(number,), daemon=True, name="touchline-together")
+        for number in range(1, len(calls))
+    ]
+    for thread in others:
+        thread.start()
+    make(0)
+    for thread in others:
+        thread.join()
+    for error in errors:
+        if error is not None:
+            raise error
+    return results

@@ -42,6 +42,8 @@ ALIVE_SECONDS = 10.0
 #: Records that are taken out of what was fetched in one go. aiokafka fetches again when all of it
 #: is taken: with fewer a worker waits for Kafka while it could work.
 FETCH_RECORDS = 10_000
+#: Bytes that one request writes to a partition at most, well below what brokers take (1 MB).
+PRODUCER_BATCH_BYTES = 262_144
 
 
 class Worker(faust.App):
@@ -158,6 +160,8 @@ def _options(settings: Settings) -> dict[str, Any]:
         "datadir": settings.home / "faust",
         "broker_commit_livelock_soft_timeout": settings.max_poll_interval,
         "producer_acks": -1,
+        # by default 16 kB, a dozen moments: a batch's moments then took dozens of requests in turn
+        "producer_max_batch_size": PRODUCER_BATCH_BYTES,
         "producer_max_request_size": 67_108_864,
         "store": "memory://",
         "stream_buffer_maxsize": 4,

@@ -4,19 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from pipeline.classify import Classification, Event, matches, reader_of, test_of
 from pipeline.moments.groups import Group
-from pipeline.moments.notes import State
+from pipeline.moments.notes import THEN, WHEN, State
 from schemas.entry import FIELDS, FREE_FIELDS
 from schemas.patterns import Pattern
 from schemas.rules import placeholders
 
 #: Touchpoint, channel and action.
 Kind = tuple[str, str, str]
+#: A field that texts show, with its reader.
+Show = tuple[str, Callable[[Event], Any]]
+
+
+class Part(NamedTuple):
+    """What an event plays in the rules of one subject.
+
+    Attributes:
+        group: Number of the group of rules.
+        subject: Case, need or value, or empty.
+        parts: The parts it plays.
+        states: Parts that depend on the customer's past.
+    """
+
+    group: int
+    subject: str
+    parts: int
+    states: tuple[State, ...]
 
 
 @dataclass(frozen=True)
@@ -58,7 +76,12 @@ class Candidate:
     by_need: bool
     same: Callable[[Event], Any] | None
     carries: str | None
-    shows: tuple[tuple[str, Callable[[Event], Any]], ...]
+    shows: tuple[Show, ...]
+
+    @property
+    def always(self) -> bool:
+        """Whether every event of the kind plays the same part, whatever else it says."""
+        return not self.fits and self.cases is None and not self.by_need and self.same is None
 
 
 def candidate(group: Group, kind: Kind) -> Candidate | None:
@@ -96,7 +119,38 @@ def candidate(group: Group, kind: Kind) -> Candidate | None:
     )
 
 
-def _shows(group: Group) -> tuple[tuple[str, Callable[[Event], Any]], ...]:
+def asked(
+    candidates: Sequence[Candidate], event: Event, need: str, classification: Classification
+) -> tuple[tuple[Part, ...], tuple[Show, ...]]:
+    """Return what an event plays where more than its kind decides, and the fields to show."""
+    found: list[Part] = []
+    shows: tuple[Show, ...] = ()
+    for each in candidates:
+        if each.carries is not None and event.get(each.carries) is None:
+            continue
+        played = each.certain
+        states: tuple[State, ...] = ()
+        for fit in each.fits:
+            if fit.needs is not None and need not in fit.needs:
+                continue
+            for test in fit.tests:
+                if not test(event):
+                    break
+            else:
+                if fit.state is None:
+                    played |= fit.part
+                else:
+                    states = (*states, _state_of(fit.part, fit.state, classification))
+        if played or states:
+            subject = _subject_of(each, event, need)
+            if subject is not None:
+                found.append(Part(each.group.number, subject, played, states))
+                if each.shows and (played & (WHEN | THEN) or states):
+                    shows += each.shows
+    return tuple(found), shows
+
+
+def _shows(group: Group) -> tuple[Show, ...]:
     """Return the fields that the texts of a group's rules show."""
     named = {name for asked in group.asked.values() for name in placeholders(asked.rule.text)}
     fields = sorted(n for n in named if n in FIELDS or n.partition(".")[0] in FREE_FIELDS)
@@ -127,7 +181,7 @@ def _tests(pattern: Pattern) -> tuple[Callable[[Event], bool], ...]:
     return tuple(tests)
 
 
-def state_of(part: int, pattern: Pattern, classification: Classification) -> State:
+def _state_of(part: int, pattern: Pattern, classification: Classification) -> State:
     """Return a condition on the past, with what the event says of its stage."""
     customer = pattern.customer
     return State(
@@ -141,7 +195,7 @@ def state_of(part: int, pattern: Pattern, classification: Classification) -> Sta
     )
 
 
-def subject_of(candidate: Candidate, event: Event, need: str) -> str | None:
+def _subject_of(candidate: Candidate, event: Event, need: str) -> str | None:
     """Return what the event is about to the rules; None where it lacks the field they look at."""
     subject = ""
     if candidate.cases is not None:

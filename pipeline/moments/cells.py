@@ -52,18 +52,16 @@ class Cell:
         floor: What could no longer change when the watermark was here is not looked at again.
         wake: When to look at it again, or to forget it.
         keep: It can be forgotten once the watermark is later.
-        live: Whether something may be found: not before an event that could begin it.
         pending: Whether time will decide something at ``wake``.
         scheduled: When it comes up, at the latest at ``wake``; None while it does not.
     """
 
-    __slots__ = ("entries", "floor", "keep", "live", "pending", "said", "scheduled", "wake")
+    __slots__ = ("entries", "floor", "keep", "pending", "said", "scheduled", "wake")
 
     def __init__(self, floor: int) -> None:
         self.entries: list[Entry] = []
         self.said = _NOTHING
         self.floor = floor
-        self.live = False
         self.pending = False
         self.scheduled: int | None = None
         self.wake = BEGINNING

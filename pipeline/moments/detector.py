@@ -7,16 +7,17 @@ something it waits for; the difference to what was said last is what there is to
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from heapq import heappop, heappush
 
+from pipeline.moments.candidates import Part
 from pipeline.moments.cells import BEGINNING, MANY, Cell, Key, Name, Said
 from pipeline.moments.groups import Outcome
 from pipeline.moments.lives import Lives, merged
 from pipeline.moments.matching import Sighting
-from pipeline.moments.notes import WHEN, Entry, Found
+from pipeline.moments.notes import KEPT, WHEN, Entry, Found
+from pipeline.moments.passing import Passing
 from pipeline.moments.rules import STRIKES_PLACE, Rules
 from pipeline.moments.states import Facts, played
 from pipeline.moments.strikes import Pain, strikes
@@ -50,7 +51,11 @@ class Detector:
         self._above = {group.number for group in rules.of_moments}
         if rules.strikes is not None:
             self._above.add(STRIKES_PLACE)
-        self._waiting: deque[tuple[int, Key]] = deque()
+        self._passing = Passing()
+        #: Groups in which an answer may come before what it answers, and how much earlier.
+        self._ahead = {
+            group.number: group.span for group in rules.groups if group.promise and group.span
+        }
         self._struck: set[str] = set()
         self._unsaid = Unsaid(rules, self._live)
 
@@ -125,22 +130,36 @@ class Detector:
     # --- events ---------------------------------------------------------------------------------
 
     def _take(self, sighting: Sighting, floor: int) -> None:
-        note, customer = sighting.note, sighting.customer
-        at, event_id = note.at, note.event_id
-        for group, subject, parts, states in sighting.parts:
+        customer, note, parts_played, _ = sighting
+        cells, dirty = self._cells, self._dirty
+        passing: list[Part] = []
+        span = 0
+        for part in parts_played:
+            group, subject, parts, states = part
             key = (customer, group, subject)
-            cell = self._cells.get(key)
+            cell = cells.get(key)
             if cell is None:
-                cell = self._cells[key] = Cell(floor)
-                if group in self._rules.states:
-                    self._of_states.setdefault(customer, set()).add(key)
-            if not cell.add(Entry(at, event_id, parts, note, states)):
-                continue
-            if cell.live or parts & WHEN or states or group in self._above:
-                cell.live = True
-                self._dirty[key] = None
-            else:  # it can only end what another begins, which may still come
-                self._waiting.append((at + self._rules.groups[group].span, key))
+                if not (parts & WHEN or states or group in self._above):
+                    # it can only end what another begins, which may still come
+                    passing.append(part)
+                    if parts & KEPT and group in self._ahead:
+                        span = max(span, self._ahead[group])
+                    continue
+                cell = self._begin(key, floor)
+            if cell.add(Entry(note.at, note.event_id, parts, note, states)):
+                dirty[key] = None
+        if passing:
+            self._passing.add(customer, note, passing, span)
+
+    def _begin(self, key: Key, floor: int) -> Cell:
+        """Make a cell, with the events that came before what begins there."""
+        cell = self._cells[key] = Cell(floor)
+        customer, group, subject = key
+        for entry in self._passing.of(customer, group, subject):
+            cell.add(entry)
+        if group in self._rules.states:
+            self._of_states.setdefault(customer, set()).add(key)
+        return cell
 
     def _learn(self, sighting: Sighting) -> None:
         note = sighting.note
@@ -157,7 +176,7 @@ class Detector:
                     for (place, _), statement in statements.items()
                 )
             ):
-                cell = self._cells[key] = Cell(floor)
+                cell = self._begin(key, floor)
             if cell is not None:
                 for name, statement in statements.items():
                     cell.tell(name, statement)
@@ -178,6 +197,7 @@ class Detector:
             for group, subject, _, _ in sighting.parts:
                 self._drop((sighting.customer, group, subject))
         for customer in late:
+            self._passing.drop(customer)
             for number in self._above:
                 self._drop((customer, number, ""))
         for sighting in recalled.sightings:
@@ -189,14 +209,7 @@ class Detector:
 
     def _wake(self) -> None:
         """Mark the cells that wait for what the watermark has passed; drop what is over."""
-        waiting = self._waiting
-        while waiting and waiting[0][0] < self.watermark:
-            _, key = waiting.popleft()
-            cell = self._cells.get(key)
-            if cell is not None and not cell.live:
-                span = self._rules.groups[key[1]].span
-                if cell.entries[-1].at + span < self.watermark:
-                    self._drop(key)
+        self._passing.forget(self.watermark)
         while self._wakes and self._wakes[0][0] < self.watermark:
             scheduled, key = heappop(self._wakes)
             cell = self._cells.get(key)
@@ -222,7 +235,7 @@ class Detector:
         for number in numbers:
             key = (customer, number, "")
             if key not in self._cells:
-                self._cells[key] = Cell(floor)
+                self._begin(key, floor)
             self._dirty[key] = None
 
     # --- looking --------------------------------------------------------------------------------
@@ -237,7 +250,6 @@ class Detector:
         cell = self._cells.get(key)
         if cell is None:
             return
-        cell.live = True
         outcome = self._outcome(key, cell)
         if outcome.moments or outcome.promises or cell.said:
             self._unsaid.differ(key, cell, outcome, self.watermark, now)

@@ -76,6 +76,8 @@ def count(
 ) -> Result:
     """Find moments where so many come within a time."""
     found: list[Found] = []
+    if len(entries) < wanted:
+        return found, ()
     counted: list[Entry] = []
     reached = False
     for place, entry in enumerate(entries):
@@ -108,6 +110,8 @@ def rate(
     """
     found: list[Found] = []
     pending: list[tuple[int, int]] = []
+    if len(entries) <= more_than:
+        return found, pending
     rolling: list[Entry] = []
     begun: tuple[Found, int] | None = None
 

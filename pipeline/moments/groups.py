@@ -40,7 +40,7 @@ _MICROSECOND = timedelta(microseconds=1)
 _Find = Callable[[finding.Entries, finding.Promises, int], finding.Result]
 
 
-@dataclass
+@dataclass(slots=True)
 class Outcome:
     """What the events of a subject show.
 
@@ -181,8 +181,8 @@ class Group:
                 outcome.waits(since, due)
             for moment in found:
                 outcome.moments.append((asked.place, moment))
-                if moment.status == "open" and asked.watched:
-                    outcome.holds(moment.cause.at, moment.occurred_at + asked.watched)
+                if moment.status == "open" and (watched := asked.watched):
+                    outcome.holds(moment.cause.at, moment.occurred_at + watched)
         outcome.keep = max(outcome.keep, self._remembers(entries))
         return outcome
 

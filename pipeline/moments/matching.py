@@ -6,7 +6,7 @@ What the event alone decides is decided here; what depends on the customer's pas
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -14,10 +14,10 @@ import orjson
 
 from pipeline.accepted import Accepted
 from pipeline.classify import Classification, Event
-from pipeline.moments.candidates import Candidate, Kind, candidate, state_of, subject_of
+from pipeline.moments.candidates import Candidate, Kind, Part, Show, asked, candidate
 from pipeline.moments.groups import Group
 from pipeline.moments.hours import microseconds
-from pipeline.moments.notes import THEN, WHEN, Note, State
+from pipeline.moments.notes import THEN, WHEN, Note
 from schemas.catalog import UNCLASSIFIED, Catalog, StageAfter
 from schemas.patterns import Pattern
 
@@ -50,22 +50,6 @@ COLUMNS = (
 _MOST_KINDS = 100_000
 
 
-class Part(NamedTuple):
-    """What an event plays in the rules of one subject.
-
-    Attributes:
-        group: Number of the group of rules.
-        subject: Case, need or value, or empty.
-        parts: The parts it plays.
-        states: Parts that depend on the customer's past.
-    """
-
-    group: int
-    subject: str
-    parts: int
-    states: tuple[State, ...]
-
-
 class Sighting(NamedTuple):
     """An event that matters to some rule.
 
@@ -82,6 +66,24 @@ class Sighting(NamedTuple):
     facts: tuple[str, ...]
 
 
+class Selected(NamedTuple):
+    """What the rules have to do with a kind of event, worked out once.
+
+    Attributes:
+        always: What every event of the kind plays.
+        shows: Fields that are shown for that.
+        asked: Groups of rules that look at more than the kind.
+    """
+
+    always: tuple[Part, ...]
+    shows: tuple[Show, ...]
+    asked: tuple[Candidate, ...]
+
+
+#: Most kinds of events mean nothing to any rule.
+NOTHING = Selected((), (), ())
+
+
 class Matcher:
     """Finds the parts of events.
 
@@ -92,7 +94,7 @@ class Matcher:
 
     def __init__(self, catalog: Catalog, groups: Sequence[Group]) -> None:
         self._groups = groups
-        self._kinds: dict[Kind, tuple[Candidate, ...]] = {}
+        self._kinds: dict[Kind, Selected] = {}
         patterns = [
             pattern for group in groups for _, pattern in group.parts if pattern.moment is None
         ]
@@ -132,17 +134,17 @@ class Matcher:
             occurred_at: When it happened, where that is not what it says.
         """
         kind = (classification.touchpoint, interaction.channel, interaction.action)
-        candidates = self._kinds.get(kind)
-        if candidates is None:
-            candidates = self._select(kind)
+        selected = self._kinds.get(kind)
+        if selected is None:
+            selected = self._select(kind)
         facts = self._facts_of(classification.facts)
-        if not candidates and not facts:
+        if selected is NOTHING and not facts:
             return None
         amount = interaction.amount
         if amount is not None and type(event["amount"]) is str:  # stored, it is a number
             event = {**event, "amount": float(amount)}
         return self._sighting(
-            candidates,
+            selected,
             facts,
             event,
             customer,
@@ -160,11 +162,11 @@ class Matcher:
             row: Columns of ``interaction_records`` by name.
         """
         kind = (row["touchpoint"], row["channel"], row["action"])
-        candidates = self._kinds.get(kind)
-        if candidates is None:
-            candidates = self._select(kind)
+        selected = self._kinds.get(kind)
+        if selected is None:
+            selected = self._select(kind)
         facts = self._facts_of(row["facts"])
-        if not candidates and not facts:
+        if selected is NOTHING and not facts:
             return None
         event = {
             name: row[name] or None
@@ -188,7 +190,7 @@ class Matcher:
             tuple(row["facts"]),
         )
         return self._sighting(
-            candidates,
+            selected,
             facts,
             event,
             row["customer_key"],
@@ -201,7 +203,7 @@ class Matcher:
 
     def _sighting(
         self,
-        candidates: Sequence[Candidate],
+        selected: Selected,
         facts: tuple[str, ...],
         event: Event,
         customer: str,
@@ -211,33 +213,15 @@ class Matcher:
         need: str,
         classification: Classification,
     ) -> Sighting | None:
-        found: list[Part] = []
-        shows: list[tuple[str, Callable[[Event], Any]]] = []
-        for each in candidates:
-            if each.carries is not None and event.get(each.carries) is None:
-                continue
-            played = each.certain
-            states: tuple[State, ...] = ()
-            for fit in each.fits:
-                if fit.needs is not None and need not in fit.needs:
-                    continue
-                for test in fit.tests:
-                    if not test(event):
-                        break
-                else:
-                    if fit.state is None:
-                        played |= fit.part
-                    else:
-                        states = (*states, state_of(fit.part, fit.state, classification))
-            if played or states:
-                subject = subject_of(each, event, need)
-                if subject is not None:
-                    found.append(Part(each.group.number, subject, played, states))
-                    if each.shows and (played & (WHEN | THEN) or states):
-                        shows += each.shows
+        found, shows, open_to = selected
+        if open_to:
+            parts, fields = asked(open_to, event, need, classification)
+            found, shows = found + parts, shows + fields
         if not found and not facts:
             return None
-        values = {path: value for path, read in shows if (value := read(event)) is not None}
+        values = None
+        if shows:
+            values = {path: value for path, read in shows if (value := read(event)) is not None}
         note = Note(
             microseconds(at),
             event_id,
@@ -248,18 +232,26 @@ class Matcher:
             None if due is None else microseconds(due),
             values or None,
         )
-        return Sighting(customer, note, tuple(found), facts)
+        return Sighting(customer, note, found, facts)
 
     def _facts_of(self, facts: Sequence[str]) -> tuple[str, ...]:
         if not facts or not self.facts:
             return ()
         return tuple(fact for fact in facts if fact in self.facts)
 
-    def _select(self, kind: Kind) -> tuple[Candidate, ...]:
-        found = tuple(fitting for group in self._groups if (fitting := candidate(group, kind)))
+    def _select(self, kind: Kind) -> Selected:
+        candidates = [fitting for group in self._groups if (fitting := candidate(group, kind))]
+        always = [each for each in candidates if each.always]
+        selected = Selected(
+            tuple(Part(each.group.number, "", each.certain, ()) for each in always),
+            tuple(show for each in always if each.certain & (WHEN | THEN) for show in each.shows),
+            tuple(each for each in candidates if not each.always),
+        )
+        if selected == NOTHING:
+            selected = NOTHING
         if len(self._kinds) < _MOST_KINDS:
-            self._kinds[kind] = found
-        return found
+            self._kinds[kind] = selected
+        return selected
 
 
 def _facts(catalog: Catalog, patterns: Sequence[Pattern]) -> dict[str, int]:

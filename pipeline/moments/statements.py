@@ -6,13 +6,15 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+import orjson
+
 from pipeline.moments.cells import Key, Name, Said
 from pipeline.moments.hours import instant, microseconds
 from pipeline.moments.notes import Found, Note, Promised
 from pipeline.moments.rules import STRIKES_PLACE, Rules
 from pipeline.moments.unsaid import Change
 from pipeline.warehouse.ledger_rows import MomentRow, PromiseRow
-from schemas.moment import MOMENT_VERSION, Moment, moment_id
+from schemas.moment import MOMENT_VERSION, moment_id
 from schemas.rules import RuleBase, Strikes
 
 #: Owner of what neither the rule nor a touchpoint has one for.
@@ -200,7 +202,8 @@ def message(row: MomentRow) -> bytes:
     """Return the value of the moment's record in Kafka: a ``schemas.moment.Moment``."""
     fields = row._asdict()
     del fields["partition"], fields["watermark"]
-    return Moment(**fields).model_dump_json().encode()
+    # what the model would write, without checking what was just made: a tenth of the time
+    return orjson.dumps(fields, option=orjson.OPT_UTC_Z)
 
 
 def _promised(row: PromiseRow) -> Promised:
@@ -226,4 +229,5 @@ def _microseconds(at: datetime | None) -> int | None:
 
 
 def _shown(at: int) -> str:
-    return f"{instant(at):%Y-%m-%d %H:%M} UTC"
+    # as %Y-%m-%d %H:%M, which took half the time of a statement
+    return instant(at).isoformat(" ", "minutes")[:16] + " UTC"
