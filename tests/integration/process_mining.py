@@ -19,13 +19,16 @@ MISSING = None if find_spec("pm4py") else "pm4py is not installed (it wants Pyth
 
 
 def mined(files: list[Path]) -> dict[str, Any]:
-    """Return what pm4py makes of files, by their names."""
+    """Return what pm4py makes of files, by their names; of event logs also the variants."""
     ran = subprocess.run(
         [sys.executable, "-m", "tests.integration.process_mining", *files],
         cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=110,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     return dict(json.loads(ran.stdout.splitlines()[-1]))
+
+
+_SUMMED = ("pains", "glories", "journey_number")
 
 
 def _log(frame: Any) -> dict[str, Any]:
@@ -37,11 +40,12 @@ def _log(frame: Any) -> dict[str, Any]:
         "cases": sorted(frame["case:concept:name"].unique().tolist()),
         "activities": sorted(frame["concept:name"].unique().tolist()),
         "edges": sorted([*pair, count] for pair, count in edges.items()),
+        "variants": [[list(path), count] for path, count in pm4py.get_variants(frame).items()],
         "starts": starts,
         "ends": ends,
         "times": str(frame["time:timestamp"].dtype),
         "columns": sorted(frame.columns),
-        "sums": {name: int(frame[name].sum()) for name in ("pains", "glories", "journey_number")},
+        "sums": {name: int(frame[name].sum()) for name in _SUMMED if name in frame},
     }
 
 

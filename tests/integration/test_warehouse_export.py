@@ -17,7 +17,7 @@ from pipeline.warehouse.migrate import migrate
 from tests.integration.warehouse_catalog import CATALOG
 from tests.integration.warehouse_engine import engine
 from tests.integration.warehouse_oracle import cut, events, histories, journeys
-from tests.integration.warehouse_records import Record, insert, records
+from tests.integration.warehouse_records import Record, insert, rebuild, records
 
 pytestmark = pytest.mark.integration
 
@@ -40,6 +40,7 @@ def client(tmp_path_factory: pytest.TempPathFactory, made: list[Record]) -> Iter
         migrate(found, settings)
         publish(found, CATALOG, "small")
         insert(found, made, 100)
+        rebuild(found)
         yield found
 
 
@@ -103,6 +104,7 @@ def test_without_a_catalog_a_customer_is_one_journey(
         assert list(batches(found, Selection())) == []
         assert spans(found, Selection()) == (0, [source.WHOLE])
         insert(found, made, 100)
+        rebuild(found)
         rows = read(found, Selection(), ranges=False)
         assert {row["journey_number"] for row in rows} == {1}
         assert len({row["journey_id"] for row in rows}) == len({r["customer_key"] for r in rows})

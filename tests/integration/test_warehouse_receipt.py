@@ -15,6 +15,7 @@ from clickhouse_connect.driver.client import Client
 
 from pipeline.warehouse.migrate import migrate
 from pipeline.warehouse.queries import run
+from tests.integration.process_mining import MISSING, mined
 from tests.integration.warehouse_engine import engine
 from tests.integration.warehouse_records import insert, rebuild, record
 
@@ -114,6 +115,18 @@ def test_paths_are_the_variants_of_the_cases(client: Client, log: pl.DataFrame) 
     found = run(client, "top_paths", asked).rows
     assert {row[0]: row[2] for row in found} == counts
     assert sum(counts.values()) == 1_434
+
+
+@pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
+def test_transitions_and_variants_are_those_of_process_mining(client: Client) -> None:
+    """pm4py reads the file itself."""
+    found = mined([LOG])[LOG.name]
+    edges = {(row[0], row[1]): row[2] for row in run(client, "transitions", NEVER).rows}
+    assert edges == {(before, after): count for before, after, count in found["edges"]}
+    asked = {**NEVER, "depth": "0", "top": "0", "collapse_repeats": "false"}
+    paths = {row[0]: row[2] for row in run(client, "top_paths", asked).rows}
+    assert paths == {" > ".join(path): count for path, count in found["variants"]}
+    assert (len(edges), len(paths)) == (99, 116)
 
 
 def test_a_gap_cuts_cases_that_rested(client: Client, log: pl.DataFrame) -> None:
