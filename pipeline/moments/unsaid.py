@@ -104,9 +104,8 @@ class Unsaid:
             if name not in found:
                 self._missing(key, cell, name, said, watermark)
         for name, said in list(cell.said.items()):
-            if (key, name) not in self._changes and self.settled(
-                key, name[0], said.what, cell.floor
-            ):
+            settled = self.settled(key, name[0], said.what, cell.floor)
+            if settled and (key, name) not in self._changes and not _lasts(name[0], said):
                 del cell.said[name]
 
     def _compare(
@@ -120,9 +119,7 @@ class Unsaid:
     ) -> None:
         place, cause = name
         said = cell.said.get(name)
-        # strikes last as long as pains follow each other, whatever was said before a restart
-        lasts = place == STRIKES_PLACE and said is not None and said.what.status == "open"
-        if self.settled(key, place, what, cell.floor) and not lasts:
+        if self.settled(key, place, what, cell.floor) and not _lasts(place, said):
             return
         if isinstance(what, Found) and place is not None:
             self._hear(key, place, cause, what)
@@ -163,6 +160,11 @@ class Unsaid:
 def cause_of(what: Found | Promised) -> Note:
     """Return the event that caused a moment, or made a promise."""
     return what.cause if isinstance(what, Found) else what.made
+
+
+def _lasts(place: int | None, said: Said | None) -> bool:
+    """Whether strikes are open: they last as long as pains follow each other, however long ago."""
+    return place == STRIKES_PLACE and said is not None and said.what.status == "open"
 
 
 def _equal(said: Found | Promised, what: Found | Promised) -> bool:

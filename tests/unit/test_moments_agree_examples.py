@@ -226,6 +226,17 @@ Story = list[tuple[float, list[Seen]]]
             ],
             id="strikes go on and what is short is forgotten",
         ),
+        pytest.param(
+            STRIKES_SHORT,
+            [
+                (0, [e("a", 0), e("a", 1)]),
+                (99, [e("a", 100), e("a", 101)]),
+                (300, [e("a", 200), e("a", 201), e("a", 301)]),
+                (310, [e("a", 311)]),
+                (900, []),
+            ],
+            id="strikes go on past all that is kept, and end",
+        ),
         pytest.param(OVER, [(60, [e("a", 0)])], id="pains of rules over moments count"),
         pytest.param(
             EARLY,
@@ -247,15 +258,15 @@ Story = list[tuple[float, list[Seen]]]
         ),
     ],
 )
-@pytest.mark.parametrize("restarts", [False, True], ids=["", "restarts"])
+@pytest.mark.parametrize("restarts", [0, 1, 2], ids=["", "restarts", "some restarts"])
 def test_they_agree(rules, story, restarts, tmp_path):
     path = tmp_path / "made_up.toml"
     path.write_text(written(rules))
     memory = Memory(catalog.load(path))
     stream: list[Seen] = []
-    for watermark, batch in story:
+    for number, (watermark, batch) in enumerate(story):
         stream += batch
         memory.batch([seen.event for seen in batch], at(watermark))
-        if restarts:
+        if restarts and number % restarts == 0:
             memory.restart()
     assert detected(memory) == expected(stream, at(story[-1][0]), rules)
