@@ -70,7 +70,7 @@ WITH
     ) AS wanted,
     -- a name that the list has twice has one number
     arrayMap(name -> indexOf(wanted, name), wanted) AS wanted_numbers,
-    -- what the steps are of; only what comes after the first of them, and only where the second is
+    -- what the steps are of: only what comes after the first of them, and only where the second is
     walked AS
     (
         SELECT
@@ -103,7 +103,7 @@ WITH
         WHERE has(all_numbers, 1)
     ),
     -- for every interaction at once, from the last step back: the times of the walk that goes on from
-    -- there with the next interaction of a step; linear in the length of a journey
+    -- there with the next interaction of a step. Linear in the length of a journey
     ahead AS
     (
         SELECT

@@ -20,53 +20,54 @@
 --
 -- pivot cohort period: active share
 WITH
+    -- a period as a number: four days after 1970-01-01 was a Monday
+    moment -> if(
+        {period:Enum('week', 'month')} = 'month',
+        toRelativeMonthNum(moment),
+        intDiv(toRelativeDayNum(moment) + 3, 7)
+    ) AS period_of,
     histories AS
     (
         SELECT
-            groupArray(
-                (occurred_at, {active:Enum('any', 'inbound')} = 'any' OR direction = 'inbound')
-            ) AS history,
-            {start_outcome:String} = '' OR steps.outcome = {start_outcome:String} AS is_start,
-            countIf(is_start) > 0 AND minIf(occurred_at, is_start) >= {since:DateTime64(6, 'UTC')}
-                AS counts,
+            groupArray((occurred_at, is_active)) AS history,
             minIf(occurred_at, is_start) AS began,
+            countIf(is_start) > 0 AND began >= {since:DateTime64(6, 'UTC')} AS counts,
             max(occurred_at) AS latest
-        FROM filtered_steps(
-            since = '1970-01-01',
-            until = {until:DateTime64(6, 'UTC')},
-            segment = {segment:String},
-            channel = {channel:String},
-            stage = {stage:String},
-            touchpoint = {touchpoint:String},
-            outcome = {outcome:String}
-        ) AS steps
-        GROUP BY cityHash64(customer_key)
+        FROM
+        (
+            SELECT
+                cityHash64(customer_key) AS customer,
+                occurred_at,
+                {active:Enum('any', 'inbound')} = 'any' OR direction = 'inbound' AS is_active,
+                {start_outcome:String} = '' OR steps.outcome = {start_outcome:String} AS is_start
+            FROM filtered_steps(
+                since = '1970-01-01',
+                until = {until:DateTime64(6, 'UTC')},
+                segment = {segment:String},
+                channel = {channel:String},
+                stage = {stage:String},
+                touchpoint = {touchpoint:String},
+                outcome = {outcome:String}
+            ) AS steps
+        )
+        GROUP BY customer
     ),
-    -- periods as numbers; day 4 after 1970-01-01 was a Monday
     cohorts AS
     (
         SELECT
             counts,
-            if(
-                {period:Enum('week', 'month')} = 'month',
-                toRelativeMonthNum(began),
-                intDiv(toRelativeDayNum(began) + 3, 7)
-            ) AS first_period,
+            period_of(began) AS first_period,
             if(
                 {period:Enum('week', 'month')} = 'month',
                 formatDateTime(any(began), '%Y-%m'),
                 toString(toMonday(any(began)))
             ) AS name,
             count() AS size,
-            max(max(latest)) OVER () AS last_at,
+            period_of(max(max(latest)) OVER ()) AS last_period,
             sumMap(
                 arrayDistinct(
                     arrayMap(
-                        met -> if(
-                            {period:Enum('week', 'month')} = 'month',
-                            toRelativeMonthNum(met.1),
-                            intDiv(toRelativeDayNum(met.1) + 3, 7)
-                        ),
+                        met -> period_of(met.1),
                         arrayFilter(met -> met.2 AND met.1 >= began, history)
                     )
                 ) AS active_in,
@@ -77,21 +78,9 @@ WITH
     )
 SELECT
     name AS cohort,
-    arrayJoin(range(shown + 1)) AS period,
+    arrayJoin(range(if({periods:UInt16} = 0, later, least(later, {periods:UInt16})) + 1)) AS period,
     size AS customers,
     times.2[indexOf(times.1, first_period + period)] AS active,
     active / customers AS share
-FROM
-(
-    SELECT
-        *,
-        if(
-            {period:Enum('week', 'month')} = 'month',
-            toRelativeMonthNum(last_at),
-            intDiv(toRelativeDayNum(last_at) + 3, 7)
-        ) - first_period AS later,
-        if({periods:UInt16} = 0, later, least(later, {periods:UInt16})) AS shown
-    FROM cohorts
-    WHERE counts
-)
+FROM (SELECT *, last_period - first_period AS later FROM cohorts WHERE counts)
 ORDER BY cohort, period

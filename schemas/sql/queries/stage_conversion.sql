@@ -71,7 +71,7 @@ WITH
             GROUP BY customer
         )
     ),
-    -- one row for every stage that was reached, with the first of everything that followed; 0 stands
+    -- one row for every stage that was reached, with the first of everything that followed. 0 stands
     -- for the stage itself
     followed AS
     (
