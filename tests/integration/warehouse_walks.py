@@ -65,8 +65,9 @@ def walks(found: Iterable[Record], gap: timedelta, reached: Reached) -> list[Wal
             if ended or event["occurred_at"] - last > gap:
                 parts.append([])
             names = ("event_id", "touchpoint", "channel", "stage")
-            values = [event[name] for name in names]
-            parts[-1].append(Step(event["occurred_at"], *values, outcome, event["direction"]))
+            values: dict[str, str] = {name: event[name] for name in names}
+            at, direction = event["occurred_at"], event["direction"]
+            parts[-1].append(Step(at=at, outcome=outcome, direction=direction, **values))
             ended, last = ends, event["occurred_at"]
         made += [Walk(customer, segments[customer], tuple(part)) for part in parts]
     return made
@@ -178,13 +179,13 @@ def variants(found: Sequence[Walk], collapse: bool, top: int) -> list[tuple[Any,
         seen.append((" > ".join(path), walk.customer, walk.seconds, bool(walk.outcome)))
     rows: list[tuple[Any, ...]] = []
     total = 0
-    for path, number, items in ranked(seen, top):
+    for label, number, items in ranked(seen, top):
         total += len(items)
         rows.append(
             (
-                path,
+                label,
                 number,
-                None if path == "(other)" else path.count(" > ") + 1,
+                None if label == "(other)" else label.count(" > ") + 1,
                 len(items),
                 len({item[1] for item in items}),
                 len(items) / len(seen),
@@ -216,7 +217,7 @@ def units(found: Iterable[Walk], per: str) -> list[list[Step]]:
     """What is counted: the steps of each journey, or of each customer."""
     if per == "journey":
         return [list(walk.steps) for walk in found]
-    together = defaultdict(list)
+    together: dict[str, list[Step]] = defaultdict(list)
     for walk in found:
         together[walk.customer] += walk.steps
     return [sorted(steps) for steps in together.values()]

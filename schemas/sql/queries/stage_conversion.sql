@@ -17,7 +17,7 @@
 -- column median_seconds seconds: median time between the two; none where nobody converted
 -- column p90_seconds seconds: 90th percentile of that time
 --
--- pivot from_stage target: converted share median_seconds
+-- pivot from_stage target: converted share
 WITH
     (
         SELECT groupArray(name)
