@@ -18,7 +18,8 @@ whole (``FILTERS``). A column's unit says what its values are: text, list, count
 difference (of two shares), seconds, time, or measured (in the unit that the column ``unit`` names;
 an instant is in the column ``at``). ``pivot`` names the columns that become rows, columns and
 cells where a person reads the result; ``limit`` the parameter that limits the rows, where the query
-itself adds up the rest. A parameter of type Float64 is a quantity, 0 or more.
+itself adds up the rest. A parameter of type Float64 is a quantity, 0 or more; one of a few words is
+an ``Enum('first', 'every')``.
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ _COLUMN = re.compile(r"^column (\w+) (\w+): (.+)$")
 _PIVOT = re.compile(r"^pivot (\w+) (\w+): ([\w ]+)$")
 _LIMIT = re.compile(r"^limit (\w+)$")
 _UNSIGNED = re.compile(r"^UInt(\d+)$")
+_WORDS = re.compile(r"^Enum\(('\w+'(?:, '\w+')*)\)$")
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -232,6 +234,10 @@ def _reader(kind: str) -> tuple[Callable[[str], Any], str]:
         return _number, "a number, 0 or more"
     if kind == "Bool":
         return lambda text: _TRUTH[text.lower()], "true or false"
+    words = _WORDS.match(kind)
+    if words:
+        known = {word.strip("'"): word.strip("'") for word in words[1].split(", ")}
+        return lambda text: known[text], f"one of {', '.join(known)}"
     return str, "a text"
 
 

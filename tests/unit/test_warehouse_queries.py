@@ -21,7 +21,9 @@ from pipeline.warehouse.queries import Result, as_csv, as_json, bind, fetch, nam
 from pipeline.warehouse.query_files import NamedQuery, Parameter, named_queries, parse
 
 QUERIES = list(named_queries().values())
-GIVEN = {"timeline": {"customer": "0" * 32}}
+GIVEN = {"timeline": {"customer": "0" * 32}} | {
+    name: {"at": "faq"} for name in ("paths_from", "paths_to", "paths_around")
+}
 
 
 def title(query: NamedQuery) -> str:
@@ -139,6 +141,7 @@ def test_csv_has_the_values_of_the_json_for_a_spreadsheet() -> None:
         ("top_paths", {"depth": "65536"}, "depth must be a whole number"),
         ("top_paths", {"depth": "1.5"}, "depth must be a whole number"),
         ("top_paths", {"collapse_repeats": "perhaps"}, "must be true or false"),
+        ("drop_off", {"by": "channel"}, "by must be one of touchpoint, stage$"),
         ("top_paths", {"gap_days": "nan"}, "gap_days must be a number"),
         ("top_paths", {"gap_days": "1e999"}, "gap_days must be a number"),
         ("top_paths", {"gap_days": "-1"}, "gap_days must be a number, 0 or more"),
@@ -183,6 +186,7 @@ def test_a_header() -> None:
         "q",
         "-- A title\n-- Prose\n-- goes on.\n--\n"
         "-- param a DateTime64(6, 'UTC') = 1970-01-01: from = when\n-- param b String: must be\n"
+        "-- param e Enum('x', 'y') = x: one of\n"
         "-- column c text: one\n-- column d count: two\n--\n-- pivot c d: d\n"
         "-- limit a\nSELECT 1\n",
     )
@@ -190,6 +194,7 @@ def test_a_header() -> None:
     assert query.parameters == (
         Parameter("a", "DateTime64(6, 'UTC')", "1970-01-01", "from = when"),
         Parameter("b", "String", None, "must be"),
+        Parameter("e", "Enum('x', 'y')", "x", "one of"),
     )
     assert [(column.name, column.unit) for column in query.columns] == [
         ("c", "text"),
