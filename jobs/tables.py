@@ -16,11 +16,10 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from jobs.drawings import bar, series
 from pipeline.warehouse.queries import Result
 from pipeline.warehouse.query_files import Column, Pivot
 
-_BAR_CELLS = 10
-_EIGHTHS = " ▏▎▍▌▋▊▉"
 #: Columns that group the rows below them.
 _GROUPS = ("section", "journey_number")
 _LEFT = frozenset({"text", "list", "share", "time"})
@@ -47,6 +46,8 @@ def present(result: Result, console: Console) -> None:
         return
     table, note = _fitting(result, console)
     console.print(table, crop=False)
+    for line in series(result, console.width):
+        console.print(line)
     if note:
         console.print(Text(note, style="dim"))
 
@@ -231,7 +232,7 @@ def _shown(value: Any, unit: str) -> Text:
         return Text("–", style="dim")
     text = Text(_FORMATS[unit](value))
     if unit == "share":
-        text.append(f" {_bar(value)}", style="cyan")
+        text.append(f" {bar(value)}", style="cyan")
     return text
 
 
@@ -243,11 +244,6 @@ def _heading(column: Column) -> str:
 
 def _named(value: Any) -> Text:
     return Text(str(value)) if value != "" else Text("(none)", style="dim")
-
-
-def _bar(share: float) -> str:
-    full, rest = divmod(round(min(max(share, 0.0), 1.0) * _BAR_CELLS * 8), 8)
-    return "█" * full + (_EIGHTHS[rest] if rest else "")
 
 
 def _listed(values: Sequence[str]) -> str:
