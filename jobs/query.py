@@ -89,7 +89,7 @@ def query(
     if show_list or name is None:
         _list(chosen)
         return
-    with _usage():
+    with usage():
         asked = named_query(name)
         values = _values(param or [])
         bind(asked, values)  # before anything is started
@@ -97,8 +97,9 @@ def query(
     settings = load()
     check_data(settings)
     with endpoints(settings, kafka=False, clickhouse=True) as connected:
-        with _usage():
-            _hash_customer(values, connected.settings)
+        with usage():
+            if "customer" in values:
+                values["customer"] = customer_key(values["customer"], connected.settings)
         client = connect(connected.settings)
         if connected.embedded_clickhouse:
             migrate(client, connected.settings)
@@ -249,22 +250,21 @@ def _values(params: list[str]) -> dict[str, str]:
     return values
 
 
-def _hash_customer(values: dict[str, str], settings: Settings) -> None:
-    """Turn an identifier given as customer into the customer's key.
+def customer_key(given: str, settings: Settings) -> str:
+    """Return the key of a customer who is given as a key or as an identifier.
 
     Raises:
-        RejectedInput: It is neither a key nor an identifier.
+        RejectedInput: It is neither; does not show it.
     """
-    given = values.get("customer")
-    if given is None or _KEY.match(given):
-        return
+    if _KEY.match(given):
+        return given
     kind, colon, value = given.partition(":")
     if not (kind and colon and value) or settings.pepper is None:
         raise RejectedInput(
-            f"parameter customer must be a customer key ({KEY_LENGTH} hexadecimal characters) or "
-            "an identifier written kind:value, for example customer_id:C-17"
+            f"customer must be a customer key ({KEY_LENGTH} hexadecimal characters) or an "
+            "identifier written kind:value, for example customer_id:C-17"
         )
-    values["customer"] = Keyring(settings.pepper).key(kind, value)
+    return Keyring(settings.pepper).key(kind, value)
 
 
 def _write(data: bytes, target: Path | None) -> None:
@@ -277,7 +277,7 @@ def _write(data: bytes, target: Path | None) -> None:
 
 
 @contextlib.contextmanager
-def _usage() -> Iterator[None]:
+def usage() -> Iterator[None]:
     """Report what the user got wrong as wrong usage, which ends with exit code 2."""
     try:
         yield

@@ -68,6 +68,11 @@ def duration(seconds: float) -> str:
     return f"{count:,} {unit} {rest // smaller_size} {smaller}"
 
 
+def instant(value: datetime) -> str:
+    """Return a time as a person reads it, in UTC, to the second."""
+    return value.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+
+
 def _fitting(result: Result, console: Console) -> tuple[Table, str]:
     """Return the fullest table that fits, and what to say about it.
 
@@ -251,12 +256,8 @@ def _listed(values: Sequence[str]) -> str:
     return "".join(values[:1]) + (f" +{more}" if more > 0 else "")
 
 
-def _time(value: datetime) -> str:
-    return value.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
-
-
 def _plain(value: Any) -> str:
-    return _time(value) if isinstance(value, datetime) else str(value)
+    return instant(value) if isinstance(value, datetime) else str(value)
 
 
 def _number(value: float) -> str:
@@ -271,5 +272,5 @@ _FORMATS: dict[str, Callable[[Any], str]] = {
     "share": lambda value: f"{value * 100:5.1f} %",
     "difference": lambda value: f"{value * 100:+.1f} pp",
     "seconds": duration,
-    "time": _time,
+    "time": instant,
 }
