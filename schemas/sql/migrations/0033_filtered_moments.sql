@@ -157,7 +157,8 @@ COMMENT 'Unresolved pains at another time: SELECT … FROM strikes_at(at = ''202
 -- Records as they were delivered, duplicates included. Time, channel and touchpoint are the record's
 -- own; segment, stage and outcome are those of its event, which the steps know.
 CREATE OR REPLACE VIEW ${database}.filtered_records ${on_cluster}
-AS SELECT *
+AS SELECT
+    customer_key, event_id, occurred_at, kafka_at, ingested_at, channel, touchpoint, clock
 FROM ${database}.interaction_records FINAL
 WHERE occurred_at >= {since:DateTime64(6, 'UTC')}
     AND occurred_at < {until:DateTime64(6, 'UTC')}
