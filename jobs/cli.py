@@ -28,6 +28,7 @@ COMMANDS = {
     "simulate": ("jobs.simulate", "simulate"),
     "query": ("jobs.query", "query"),
     "export": ("jobs.export", "export"),
+    "journey": ("jobs.journey", "journey"),
     "backtest": ("jobs.backtest", "backtest"),
     "rebuild": ("jobs.rebuild", "rebuild"),
     "migrate": ("jobs.migrate", "migrate"),

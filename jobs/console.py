@@ -37,7 +37,7 @@ out = Console(highlight=False, width=_width)
 err = Console(stderr=True, highlight=False)
 
 # As wide as what they stand for, so that columns stay straight; rich has ASCII frames of its own.
-_PLAIN = str.maketrans("█▉▊▋▌▍▎▏–—·…≠", "####+-. --..!")
+_PLAIN = str.maketrans("█▉▊▋▌▍▎▏▁▂▃▄▅▆▇–—·…≠→●✓✗", "####+-. _.:-=+*--..!>*vx")
 
 
 def progress() -> Progress:

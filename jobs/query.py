@@ -42,10 +42,13 @@ class Form(str, Enum):
     json = "json"
     csv = "csv"
     parquet = "parquet"
+    arrow = "arrow"
 
 
 _WRITTEN = {Form.json: as_json, Form.csv: as_csv}
-_SUFFIXES = {".json": Form.json, ".csv": Form.csv, ".parquet": Form.parquet}
+#: What ClickHouse writes itself; Arrow as a file, which readers can map into memory.
+_FETCHED = {Form.parquet: "Parquet", Form.arrow: "Arrow"}
+_SUFFIXES = {f".{form.value}": form for form in Form if form is not Form.table}
 
 
 def query(
@@ -77,7 +80,7 @@ def query(
         bool, typer.Option("--list", "-l", help="Show the queries and their parameters.")
     ] = False,
 ) -> None:
-    """Ask what customers did: a named query, its result as a table, JSON, CSV or Parquet.
+    """Ask what customers did: a named query, its result as table, JSON, CSV, Parquet or Arrow.
 
     For example: `touchline query top_paths -p since=2026-10-01 -p depth=4`, or one customer's
     journey: `touchline query timeline -p customer=customer_id:C-17`.
@@ -86,7 +89,7 @@ def query(
     if show_list or name is None:
         _list(chosen)
         return
-    with _usage():
+    with usage():
         asked = named_query(name)
         values = _values(param or [])
         bind(asked, values)  # before anything is started
@@ -94,8 +97,9 @@ def query(
     settings = load()
     check_data(settings)
     with endpoints(settings, kafka=False, clickhouse=True) as connected:
-        with _usage():
-            _hash_customer(values, connected.settings)
+        with usage():
+            if "customer" in values:
+                values["customer"] = customer_key(values["customer"], connected.settings)
         client = connect(connected.settings)
         if connected.embedded_clickhouse:
             migrate(client, connected.settings)
@@ -114,8 +118,8 @@ def _answer(
 ) -> None:
     if form is Form.table:
         _show(client, asked, values, limit)
-    elif form is Form.parquet:
-        _write(fetch(client, asked.name, values, limit or 0, form="Parquet"), target)
+    elif form in _FETCHED:
+        _write(fetch(client, asked.name, values, limit or 0, form=_FETCHED[form]), target)
     else:
         _write(_WRITTEN[form](run(client, asked.name, values, limit or 0)), target)
 
@@ -191,8 +195,8 @@ def _form(form: Form | None, json: bool, target: Path | None) -> Form:
         return Form.table
     if target.suffix not in _SUFFIXES:
         raise typer.BadParameter(
-            "cannot tell the format from the file's name: end it in .json, .csv or .parquet, or "
-            "add --format",
+            "cannot tell the format from the file's name: end it in .json, .csv, .parquet or "
+            ".arrow, or add --format",
             param_hint="--out",
         )
     return _SUFFIXES[target.suffix]
@@ -201,8 +205,8 @@ def _form(form: Form | None, json: bool, target: Path | None) -> Form:
 def _check_target(form: Form, target: Path | None) -> None:
     if form is Form.table and target is not None:
         raise typer.BadParameter("a table goes to the terminal", param_hint="--format")
-    if form is Form.parquet and target is None and sys.stdout.isatty():
-        raise typer.BadParameter("Parquet is no text: name a file", param_hint="--out")
+    if form in _FETCHED and target is None and sys.stdout.isatty():
+        raise typer.BadParameter(f"{_FETCHED[form]} is no text: name a file", param_hint="--out")
     if target is not None and not target.parent.is_dir():
         raise typer.BadParameter(f"no such directory: {target.parent}", param_hint="--out")
 
@@ -246,22 +250,21 @@ def _values(params: list[str]) -> dict[str, str]:
     return values
 
 
-def _hash_customer(values: dict[str, str], settings: Settings) -> None:
-    """Turn an identifier given as customer into the customer's key.
+def customer_key(given: str, settings: Settings) -> str:
+    """Return the key of a customer who is given as a key or as an identifier.
 
     Raises:
-        RejectedInput: It is neither a key nor an identifier.
+        RejectedInput: It is neither; does not show it.
     """
-    given = values.get("customer")
-    if given is None or _KEY.match(given):
-        return
+    if _KEY.match(given):
+        return given
     kind, colon, value = given.partition(":")
     if not (kind and colon and value) or settings.pepper is None:
         raise RejectedInput(
-            f"parameter customer must be a customer key ({KEY_LENGTH} hexadecimal characters) or "
-            "an identifier written kind:value, for example customer_id:C-17"
+            f"customer must be a customer key ({KEY_LENGTH} hexadecimal characters) or an "
+            "identifier written kind:value, for example customer_id:C-17"
         )
-    values["customer"] = Keyring(settings.pepper).key(kind, value)
+    return Keyring(settings.pepper).key(kind, value)
 
 
 def _write(data: bytes, target: Path | None) -> None:
@@ -274,7 +277,7 @@ def _write(data: bytes, target: Path | None) -> None:
 
 
 @contextlib.contextmanager
-def _usage() -> Iterator[None]:
+def usage() -> Iterator[None]:
     """Report what the user got wrong as wrong usage, which ends with exit code 2."""
     try:
         yield

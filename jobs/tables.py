@@ -16,11 +16,10 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from jobs.drawings import bar, series
 from pipeline.warehouse.queries import Result
 from pipeline.warehouse.query_files import Column, Pivot
 
-_BAR_CELLS = 10
-_EIGHTHS = " ▏▎▍▌▋▊▉"
 #: Columns that group the rows below them.
 _GROUPS = ("section", "journey_number")
 _LEFT = frozenset({"text", "list", "share", "time"})
@@ -47,6 +46,8 @@ def present(result: Result, console: Console) -> None:
         return
     table, note = _fitting(result, console)
     console.print(table, crop=False)
+    for line in series(result, console.width):
+        console.print(line)
     if note:
         console.print(Text(note, style="dim"))
 
@@ -65,6 +66,11 @@ def duration(seconds: float) -> str:
         return f"{count:,} {unit}"
     smaller, smaller_size = _UNITS_OF_TIME[place + 1]
     return f"{count:,} {unit} {rest // smaller_size} {smaller}"
+
+
+def instant(value: datetime) -> str:
+    """Return a time as a person reads it, in UTC, to the second."""
+    return value.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _fitting(result: Result, console: Console) -> tuple[Table, str]:
@@ -231,7 +237,7 @@ def _shown(value: Any, unit: str) -> Text:
         return Text("–", style="dim")
     text = Text(_FORMATS[unit](value))
     if unit == "share":
-        text.append(f" {_bar(value)}", style="cyan")
+        text.append(f" {bar(value)}", style="cyan")
     return text
 
 
@@ -245,22 +251,13 @@ def _named(value: Any) -> Text:
     return Text(str(value)) if value != "" else Text("(none)", style="dim")
 
 
-def _bar(share: float) -> str:
-    full, rest = divmod(round(min(max(share, 0.0), 1.0) * _BAR_CELLS * 8), 8)
-    return "█" * full + (_EIGHTHS[rest] if rest else "")
-
-
 def _listed(values: Sequence[str]) -> str:
     more = len(values) - 1
     return "".join(values[:1]) + (f" +{more}" if more > 0 else "")
 
 
-def _time(value: datetime) -> str:
-    return value.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
-
-
 def _plain(value: Any) -> str:
-    return _time(value) if isinstance(value, datetime) else str(value)
+    return instant(value) if isinstance(value, datetime) else str(value)
 
 
 def _number(value: float) -> str:
@@ -275,5 +272,5 @@ _FORMATS: dict[str, Callable[[Any], str]] = {
     "share": lambda value: f"{value * 100:5.1f} %",
     "difference": lambda value: f"{value * 100:+.1f} pp",
     "seconds": duration,
-    "time": _time,
+    "time": instant,
 }

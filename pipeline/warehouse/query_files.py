@@ -13,13 +13,14 @@ and every column of the result::
     -- pivot touchpoint channel: interactions
     -- limit top
 
-``filters`` stands for the parameters that most queries take, applied to steps or to journeys as a
-whole (``FILTERS``). A column's unit says what its values are: text, list, count, number, share,
-difference (of two shares), seconds, time, or measured (in the unit that the column ``unit`` names;
-an instant is in the column ``at``). ``pivot`` names the columns that become rows, columns and
-cells where a person reads the result; ``limit`` the parameter that limits the rows, where the query
-itself adds up the rest. A parameter of type Float64 is a quantity, 0 or more; one of a few words is
-an ``Enum('first', 'every')``.
+``filters`` stands for the parameters that every query takes, applied to steps, to journeys as a
+whole, to moments or to promises (``FILTERS``); a query that means them otherwise lists them. A
+column's unit says what its values are: text, list, count, number, share, difference (of two
+shares), seconds, time, or measured (in the unit that the column ``unit`` names; an instant is in
+the column ``at``). ``pivot`` names the columns that become rows, columns and cells where a person
+reads the result; ``limit`` the parameter that limits the rows, where the query itself adds up the
+rest. A parameter of type Float64 is a quantity, 0 or more; one of a few words is an
+``Enum('first', 'every')``.
 """
 
 from __future__ import annotations
@@ -65,6 +66,28 @@ FILTERS: dict[str, tuple[str, ...]] = {
         "stage String = : only journeys with an interaction at this lifecycle stage",
         "touchpoint String = : only journeys with an interaction at this touchpoint",
         "outcome String = : only journeys whose last outcome is this; (none) for those without",
+    ),
+    "moments": (
+        "since DateTime64(6, 'UTC') = 1970-01-01: moments that occurred at or after this",
+        "until DateTime64(6, 'UTC') = 2100-01-01: moments that occurred before this",
+        "segment String = : only customers of this segment, the latest delivered; (none) for those "
+        "without",
+        "channel String = : only moments that an interaction on this channel caused",
+        "stage String = : only moments that an interaction at this lifecycle stage caused",
+        "touchpoint String = : only moments that an interaction at this touchpoint caused",
+        "outcome String = : only moments that an interaction caused in a journey whose last "
+        "outcome is this; (none) for journeys without",
+    ),
+    "promises": (
+        "since DateTime64(6, 'UTC') = 1970-01-01: promises made at or after this",
+        "until DateTime64(6, 'UTC') = 2100-01-01: promises made before this",
+        "segment String = : only customers of this segment, the latest delivered; (none) for those "
+        "without",
+        "channel String = : only promises that an interaction on this channel made",
+        "stage String = : only promises that an interaction at this lifecycle stage made",
+        "touchpoint String = : only promises that an interaction at this touchpoint made",
+        "outcome String = : only promises that an interaction made in a journey whose last "
+        "outcome is this; (none) for journeys without",
     ),
 }
 

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from pipeline.warehouse.ledger_rows import MomentRow, PromiseRow
-from tests.integration.warehouse_oracle import Record, p90, segments_of
+from tests.integration.filter_oracle import Filters
+from tests.integration.warehouse_oracle import Record, p90
 
 _Row = TypeVar("_Row", MomentRow, PromiseRow)
 _WORST = ["critical", "high", "medium", "low"]
@@ -43,7 +44,7 @@ class Asked:
         events: Every event.
         since: First instant of the time asked for.
         until: First instant after it.
-        segment: The segment asked for, empty for all.
+        filters: What else is asked for.
     """
 
     def __init__(
@@ -52,20 +53,23 @@ class Asked:
         events: list[Record],
         since: datetime,
         until: datetime,
-        segment: str = "",
+        filters: Filters,
     ) -> None:
-        self.segment_of = segments_of(events)
+        self.segment_of = filters.segment_of
+        #: Customers that the question is about, with their segments.
+        self.customers = {
+            key: segment for key, segment in self.segment_of.items() if filters.customer(key)
+        }
         self.events = [
             event
             for event in events
-            if since <= event["occurred_at"] < until
-            and segment in ("", self.segment_of[event["customer_key"]])
+            if since <= event["occurred_at"] < until and filters.interaction(event)
         ]
         self.moments = [
             row
             for row in standing(rows)
             if since <= row.occurred_at < until
-            and segment in ("", self.segment_of.get(row.customer_key, ""))
+            and filters.caused(row.customer_key, row.cause, row.channel, row.touchpoint)
         ]
 
 

@@ -7,7 +7,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import polars as pl
@@ -91,16 +91,21 @@ def test_json_is_one_document(directory: Path) -> None:
     assert b"C-17" not in ran.stdout + ran.stderr
 
 
-def test_csv_and_parquet_hold_the_same(directory: Path) -> None:
+@pytest.mark.parametrize("suffix, read", [("parquet", pl.read_parquet), ("arrow", pl.read_ipc)])
+def test_csv_parquet_and_arrow_hold_the_same(
+    directory: Path, suffix: str, read: Callable[[Path], pl.DataFrame]
+) -> None:
     text = touchline(directory, "query", "transitions", "--format", "csv", "--limit", "5")
     rows = list(csv.DictReader(io.StringIO(text.stdout.decode())))
-    file = directory / "transitions.parquet"
+    file = directory / f"transitions.{suffix}"
     ran = touchline(directory, "query", "transitions", "--limit", "5", "--out", str(file))
     assert (ran.returncode, ran.stdout) == (0, b"")
-    frame = pl.read_parquet(file)
+    frame = read(file)
     assert frame["transitions"].to_list() == [int(row["transitions"]) for row in rows]
     assert frame.height == 5
     assert [name for name in os.listdir(directory) if "part" in name] == []
+    piped = touchline(directory, "query", "transitions", "--limit", "5", "--format", suffix)
+    assert read(io.BytesIO(piped.stdout)).equals(frame)  # type: ignore[arg-type]
 
 
 def test_csv_is_for_spreadsheets(directory: Path) -> None:
@@ -138,7 +143,7 @@ def test_list_names_every_query(directory: Path) -> None:
         (["top_paths", "-p", "since=2100-01-01"], "since must be before until"),
         (["top_paths", "--json", "-f", "csv"], "--json asks for another format"),
         (["--list", "-f", "csv"], "the list is a table or JSON"),
-        (["top_paths", "-o", "paths.txt"], "end it in .json, .csv or .parquet"),
+        (["top_paths", "-o", "paths.txt"], "end it in .json, .csv, .parquet or .arrow"),
         (["top_paths", "-o", "nowhere/paths.csv"], "no such directory"),
         (["top_paths", "-f", "table", "-o", "paths.csv"], "a table goes to the terminal"),
     ],

@@ -20,6 +20,7 @@ from pipeline.warehouse.queries import run
 from pipeline.warehouse.query_files import named_queries
 from pipeline.warehouse.refresh import Journeys
 from tests.integration import warehouse_oracle as oracle
+from tests.integration.filter_oracle import Filters, steps
 from tests.integration.moment_oracle import counted, grouped, standing
 from tests.integration.warehouse_catalog import (
     CATALOG,
@@ -279,15 +280,42 @@ def test_timeline(filled: Filled, since: datetime, until: datetime, gap_days: in
     found = run(filled.client, "timeline", asked).rows
     assert found == expected
     assert found
+    fewer = run(filled.client, "timeline", {**asked, "channel": "web", "stage": "loyalty"}).rows
+    assert fewer == [row for row in expected if row[3:5] == ("web", "loyalty")]
+    assert not run(filled.client, "timeline", {**asked, "segment": "nobody_yet"}).rows
 
 
 @pytest.mark.parametrize("since, until", [EVER, SOME])
-def test_data_quality(filled: Filled, since: datetime, until: datetime) -> None:
-    found = run(filled.client, "data_quality", texts(since, until)).rows
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"channel": "web"},
+        {"touchpoint": "faq"},
+        {"segment": "vip"},
+        {"stage": "loyalty", "channel": "phone"},
+        {"outcome": "(none)", "segment": "vip"},
+    ],
+    ids=lambda asked: "-".join(asked.values()),
+)
+def test_data_quality(
+    filled: Filled, since: datetime, until: datetime, asked: dict[str, str]
+) -> None:
+    found = run(filled.client, "data_quality", texts(since, until, **asked)).rows
     values = {(row[0], row[1]): row[2] if row[2] is not None else row[4] for row in found}
-    kept = [item for item in oracle.stored(filled.records) if since <= item["occurred_at"] < until]
-    inside = [event for event in filled.events if since <= event["occurred_at"] < until]
-    distinct = len({(item["customer_key"], item["event_id"]) for item in kept})
+    # by the record: time, channel and touchpoint; by its event: segment, stage and outcome
+    own = {name: asked.get(name, "") for name in ("channel", "touchpoint")}
+    fits = Filters(filled.events, steps(filled.events, GAP, []), {**asked, "touchpoint": ""})
+
+    def of(item: Record) -> bool:
+        at = since <= item["occurred_at"] < until
+        key, event_id = item["customer_key"], item["event_id"]
+        right = all(wanted in ("", item[name]) for name, wanted in own.items())
+        return at and right and fits.caused(key, event_id, asked.get("channel", ""), "")
+
+    kept = [item for item in oracle.stored(filled.records) if of(item)]
+    inside = [event for event in filled.events if of(event)]
+    distinct = len(inside)
     unclassified = sum(event["touchpoint"] == "unclassified" for event in inside)
     late = [(item["kafka_at"] - item["occurred_at"]).total_seconds() for item in kept]
     slow = [(item["ingested_at"] - item["kafka_at"]).total_seconds() for item in kept]
@@ -303,7 +331,7 @@ def test_data_quality(filled: Filled, since: datetime, until: datetime) -> None:
     assert values["delay", "processing_delay_max"] == pytest.approx(max(slow), abs=1e-3)
     for clock in ("late", "future"):
         assert values["delay", clock] == sum(item["clock"] == clock for item in kept)
-    assert values["channels", "kiosk"] == 0
+    assert values.get(("channels", "kiosk"), 0) == 0
     for channel in {item["channel"] for item in kept}:
         expected = sum(item["channel"] == channel for item in kept)
         assert values["channels", channel] == expected
@@ -321,8 +349,8 @@ def test_data_quality_counts_every_rejected_record_once(make: Make) -> None:
     for _ in range(2):  # listed twice
         client.insert("rejections", rows, column_names=names)
 
-    def rejected(*window: datetime) -> list[tuple[Any, ...]]:
-        found = run(client, "data_quality", texts(*window)).rows
+    def rejected(since: datetime, until: datetime, **more: str) -> list[tuple[Any, ...]]:
+        found = run(client, "data_quality", texts(since, until, **more)).rows
         return [row[1:4] for row in found if row[0] == "rejected"]
 
     assert rejected(*EVER) == [
@@ -331,6 +359,10 @@ def test_data_quality_counts_every_rejected_record_once(make: Make) -> None:
         ("invalid_field", 1, "records"),
     ]
     assert rejected(*SOME)[0] == ("all", 3, "records")
+    for channel, number in (("web", 4), ("eb", 0), ("phone", 0)):
+        assert rejected(*EVER, channel=channel)[0] == ("all", number, "records")
+    for name in ("segment", "stage", "touchpoint", "outcome"):
+        assert rejected(*EVER, **{name: "(none)"}) == [("all", 0, "records")]
     assert client.query("SELECT count() FROM interactions").result_rows == [(0,)]
 
 

@@ -67,8 +67,12 @@ def test_a_file_describes_what_it_takes_and_nothing_else(query: NamedQuery) -> N
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=title)
-def test_every_query_can_be_limited_in_time_and_ends_in_its_order(query: NamedQuery) -> None:
-    assert {"since", "until"} <= {parameter.name for parameter in query.parameters}
+def test_every_query_takes_every_filter_and_ends_in_its_order(query: NamedQuery) -> None:
+    named = [parameter.name for parameter in query.parameters]
+    first = named.index("since")
+    taken = ["since", "until", "segment", "channel", "stage", "touchpoint", "outcome"]
+    assert named[first : first + len(taken)] == taken
+    assert all(p.default == "" for p in query.parameters if p.name in taken[2:])
     last = query.sql.splitlines()[-1]
     assert re.match(r"^ORDER BY \S", last)
     assert ";" not in query.sql

@@ -108,7 +108,7 @@ def named_in_code() -> tuple[set[str], set[str]]:
     writes: set[str] = set()
     texts = [file.read_text(encoding="utf-8") for file in REFRESH.glob("*.sql")]
     for file in PIPELINE.rglob("*.py"):
-        if file.name == "migrate.py":  # what the owner does
+        if file.name in ("migrate.py", "biography.py"):  # what the owner does, and readers
             continue
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from jobs.drawings import sparkline
 from jobs.tables import duration, present
 from pipeline.warehouse.queries import Result, bind, named_query
 
@@ -151,6 +152,41 @@ def test_measures_are_shown_in_their_own_units() -> None:
     assert "section measure value stored records 12,345 stored unclassified_share 1.2 %" in text
     assert "time first_event 2026-10-01 12:30:59 delay arrival_delay_max 1 h" in text
     assert text.endswith("arrival_delay_median –")
+
+
+DAYS = [(f"2026-10-0{day}", pains, 0, 0, day, 0, 0) for day, pains in enumerate((1, 0, 7), 1)]
+
+
+def test_a_series_is_drawn_below_its_table() -> None:
+    lines = shown("moments_by_day", DAYS).splitlines()
+    assert [line.split() for line in lines[-2:]] == [["pains", "▂▁█"], ["glories", "▃▆█"]]
+    assert not any("▁" in line for line in lines[:-2])
+    assert "▁" not in shown("moments_by_day", DAYS[:2])
+    assert "▁" not in shown("moments_by_day", DAYS, width=12)
+    assert "▁" not in shown("touchpoint_map", MAP)
+
+
+def test_a_series_longer_than_the_terminal_keeps_its_peaks() -> None:
+    days = [(f"day {day:03}", int(day == 33), 0, 0, 0, 0, 0) for day in range(100)]
+    line = next(line for line in shown("moments_by_day", days, 40).splitlines() if "█" in line)
+    assert line.split()[0] == "pains"
+    assert len(line) <= 40
+    assert line.count("█") == 1
+    assert set(line.split()[1]) == {"▁", "█"}
+
+
+@given(
+    st.lists(st.one_of(st.none(), st.integers(0, 10**9), st.floats(0, 1)), max_size=200),
+    st.integers(0, 300),
+)
+def test_a_sparkline_fits_and_shows_what_is_more(values: list[float | None], width: int) -> None:
+    line = sparkline(values, width)
+    assert len(line) <= max(width, 1)
+    if len(values) <= width:
+        assert [mark == " " for mark in line] == [value is None for value in values]
+        pairs = [(v, mark) for v, mark in zip(values, line, strict=True) if v is not None]
+        assert [mark for _, mark in sorted(pairs)] == sorted(mark for _, mark in pairs)
+        assert all((mark == "▁") == (value == 0) for value, mark in pairs)
 
 
 def test_an_empty_result_and_the_parameters_that_were_given() -> None:

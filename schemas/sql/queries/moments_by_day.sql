@@ -2,9 +2,7 @@
 -- The trend: every day from the first moment to the last, in UTC, also one on which nothing occurred.
 -- What was retracted is counted apart.
 --
--- param since DateTime64(6, 'UTC') = 1970-01-01: moments that occurred at or after this
--- param until DateTime64(6, 'UTC') = 2100-01-01: moments that occurred before this
--- param segment String = : only customers of this segment, the latest delivered; all where empty
+-- filters moments
 -- param rule String = : only moments of this rule; all where empty
 --
 -- column day text: day on which they occurred, such as 2026-10-01
@@ -26,10 +24,16 @@ FROM
         countIf(kind = 'glory' AND status != 'retracted') AS glories,
         countIf(status = 'retracted') AS retracted,
         uniqExactIf(customer_key, kind = 'pain' AND status != 'retracted') AS customers_in_pain
-    FROM moments_before(before = {until:DateTime64(6, 'UTC')})
-    WHERE occurred_at >= {since:DateTime64(6, 'UTC')}
-        AND ({segment:String} = '' OR customer_segment = {segment:String})
-        AND ({rule:String} = '' OR rule = {rule:String})
+    FROM filtered_moments(
+        since = {since:DateTime64(6, 'UTC')},
+        until = {until:DateTime64(6, 'UTC')},
+        segment = {segment:String},
+        channel = {channel:String},
+        stage = {stage:String},
+        touchpoint = {touchpoint:String},
+        outcome = {outcome:String}
+    )
+    WHERE ({rule:String} = '' OR rule = {rule:String})
     GROUP BY date
     ORDER BY date WITH FILL STEP 1
 )

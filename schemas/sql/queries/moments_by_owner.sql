@@ -3,9 +3,7 @@
 -- current catalog, and others who were told, most open pains first. What was retracted is counted
 -- apart.
 --
--- param since DateTime64(6, 'UTC') = 1970-01-01: moments that occurred at or after this
--- param until DateTime64(6, 'UTC') = 2100-01-01: moments that occurred before this
--- param segment String = : only customers of this segment, the latest delivered; all where empty
+-- filters moments
 --
 -- column owner text: who is told
 -- column pains count: moments of pain, resolved ones included
@@ -47,9 +45,15 @@ FROM
         quantileExactInclusiveOrNull(0.5)(
             if(status = 'retracted', NULL, delay_seconds)
         ) AS median_delay
-    FROM moments_before(before = {until:DateTime64(6, 'UTC')})
-    WHERE occurred_at >= {since:DateTime64(6, 'UTC')}
-        AND ({segment:String} = '' OR customer_segment = {segment:String})
+    FROM filtered_moments(
+        since = {since:DateTime64(6, 'UTC')},
+        until = {until:DateTime64(6, 'UTC')},
+        segment = {segment:String},
+        channel = {channel:String},
+        stage = {stage:String},
+        touchpoint = {touchpoint:String},
+        outcome = {outcome:String}
+    )
     GROUP BY owner
     UNION ALL
     SELECT owner, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL

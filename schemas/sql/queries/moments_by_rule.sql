@@ -3,9 +3,7 @@
 -- then others that found something before. Moments stand while they are open or resolved; those that
 -- were retracted are counted apart, and those that were withdrawn nowhere.
 --
--- param since DateTime64(6, 'UTC') = 1970-01-01: moments that occurred at or after this
--- param until DateTime64(6, 'UTC') = 2100-01-01: moments that occurred before this
--- param segment String = : only customers of this segment, the latest delivered; all where empty
+-- filters moments
 --
 -- column rule text: rule
 -- column kind text: pain or glory
@@ -37,9 +35,15 @@ WITH found AS
         quantileExactInclusiveOrNull(0.5)(
             if(status = 'retracted', NULL, delay_seconds)
         ) AS median_delay_seconds
-    FROM moments_before(before = {until:DateTime64(6, 'UTC')})
-    WHERE occurred_at >= {since:DateTime64(6, 'UTC')}
-        AND ({segment:String} = '' OR customer_segment = {segment:String})
+    FROM filtered_moments(
+        since = {since:DateTime64(6, 'UTC')},
+        until = {until:DateTime64(6, 'UTC')},
+        segment = {segment:String},
+        channel = {channel:String},
+        stage = {stage:String},
+        touchpoint = {touchpoint:String},
+        outcome = {outcome:String}
+    )
     GROUP BY rule, kind
 )
 SELECT

@@ -1,13 +1,13 @@
 -- Moments by segment
 -- Which customers it hits: every segment of the current catalog, in its order, then others that were
 -- delivered; customers without any are in the empty one. A customer's segment is the latest one
--- delivered. What was retracted is counted apart.
+-- delivered. What was retracted is counted apart. Channel, stage, touchpoint and outcome choose
+-- moments, not customers: those known before `until` are all of the segment.
 --
--- param since DateTime64(6, 'UTC') = 1970-01-01: moments that occurred at or after this
--- param until DateTime64(6, 'UTC') = 2100-01-01: moments that occurred before this
+-- filters moments
 --
 -- column segment text: segment of the customers
--- column customers count: customers known before `until`
+-- column customers count: customers known before `until`, whatever happened to them
 -- column customers_in_pain count: those of them with a moment of pain
 -- column share_in_pain share: customers with a moment of pain, of all customers; 0 where there are none
 -- column pains count: moments of pain, resolved ones included
@@ -37,13 +37,25 @@ FROM
         countIf(kind = 'glory' AND status != 'retracted') AS gloried,
         countIf(status = 'retracted') AS mistaken,
         4294967295 AS position
-    FROM moments_before(before = {until:DateTime64(6, 'UTC')})
-    WHERE occurred_at >= {since:DateTime64(6, 'UTC')}
+    FROM filtered_moments(
+        since = {since:DateTime64(6, 'UTC')},
+        until = {until:DateTime64(6, 'UTC')},
+        segment = {segment:String},
+        channel = {channel:String},
+        stage = {stage:String},
+        touchpoint = {touchpoint:String},
+        outcome = {outcome:String}
+    )
     GROUP BY customer_segment
     UNION ALL
     SELECT segment, count(), 0, 0, 0, 0, 0, 0, 4294967295
-    FROM customers
-    WHERE first_at < {until:DateTime64(6, 'UTC')}
+    FROM journeys AS first
+    WHERE journey_number = 1
+        AND started_at < {until:DateTime64(6, 'UTC')}
+        AND (
+            {segment:String} = ''
+            OR first.segment = if({segment:String} = '(none)', '', {segment:String})
+        )
     GROUP BY segment
     UNION ALL
     SELECT segment, 0, 0, 0, 0, 0, 0, 0, position FROM segments

@@ -1,11 +1,10 @@
 -- Moments by touchpoint
 -- Where it hurts and where it shines: every touchpoint of the current catalog, in its order, then
 -- others that occur. A moment belongs to the touchpoint of the event that caused it. What was
--- retracted is counted apart.
+-- retracted is counted apart. Interactions are those that fit the filters themselves, in their own
+-- time: a moment may occur later than the interaction that caused it.
 --
--- param since DateTime64(6, 'UTC') = 1970-01-01: moments and interactions at or after this
--- param until DateTime64(6, 'UTC') = 2100-01-01: moments and interactions before this
--- param segment String = : only customers of this segment, the latest delivered; all where empty
+-- filters moments
 --
 -- column touchpoint text: touchpoint
 -- column owner text: who answers for it, empty where the current catalog does not have it
@@ -38,21 +37,27 @@ FROM
         countIf(status = 'retracted') AS mistaken,
         uniqExactIf(customer_key, kind = 'pain' AND status != 'retracted') AS hurt,
         4294967295 AS position
-    FROM moments_before(before = {until:DateTime64(6, 'UTC')})
-    WHERE occurred_at >= {since:DateTime64(6, 'UTC')}
-        AND ({segment:String} = '' OR customer_segment = {segment:String})
+    FROM filtered_moments(
+        since = {since:DateTime64(6, 'UTC')},
+        until = {until:DateTime64(6, 'UTC')},
+        segment = {segment:String},
+        channel = {channel:String},
+        stage = {stage:String},
+        touchpoint = {touchpoint:String},
+        outcome = {outcome:String}
+    )
     GROUP BY touchpoint
     UNION ALL
     SELECT touchpoint, '', count(), 0, 0, 0, 0, 0, 4294967295
-    FROM (SELECT customer_key, touchpoint, occurred_at FROM steps) AS met
-    LEFT JOIN
-    (
-        SELECT customer_key, segment AS customer_segment
-        FROM customers
-    ) AS known ON known.customer_key = met.customer_key
-    WHERE occurred_at >= {since:DateTime64(6, 'UTC')}
-        AND occurred_at < {until:DateTime64(6, 'UTC')}
-        AND ({segment:String} = '' OR customer_segment = {segment:String})
+    FROM filtered_steps(
+        since = {since:DateTime64(6, 'UTC')},
+        until = {until:DateTime64(6, 'UTC')},
+        segment = {segment:String},
+        channel = {channel:String},
+        stage = {stage:String},
+        touchpoint = {touchpoint:String},
+        outcome = {outcome:String}
+    )
     GROUP BY touchpoint
     UNION ALL
     SELECT touchpoint, owner, 0, 0, 0, 0, 0, 0, position FROM touchpoints

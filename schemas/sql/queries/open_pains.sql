@@ -2,9 +2,7 @@
 -- What can still be mended: moments of pain that nothing resolved, the worst first and of those the
 -- newest, with what the person in charge reads.
 --
--- param since DateTime64(6, 'UTC') = 1970-01-01: moments that occurred at or after this
--- param until DateTime64(6, 'UTC') = 2100-01-01: moments that occurred before this
--- param segment String = : only customers of this segment, the latest delivered; all where empty
+-- filters moments
 -- param owner String = : only pains of this owner; all where empty
 -- param rule String = : only pains of this rule; all where empty
 -- param worst_first Bool = true: false puts the newest first, however bad
@@ -29,10 +27,16 @@ FROM
         *,
         -- worse is higher, and what is not known is 0
         indexOf(['low', 'medium', 'high', 'critical'], severity) AS badness
-    FROM moments_before(before = {until:DateTime64(6, 'UTC')})
-    WHERE occurred_at >= {since:DateTime64(6, 'UTC')}
-        AND ({segment:String} = '' OR customer_segment = {segment:String})
-        AND kind = 'pain'
+    FROM filtered_moments(
+        since = {since:DateTime64(6, 'UTC')},
+        until = {until:DateTime64(6, 'UTC')},
+        segment = {segment:String},
+        channel = {channel:String},
+        stage = {stage:String},
+        touchpoint = {touchpoint:String},
+        outcome = {outcome:String}
+    )
+    WHERE kind = 'pain'
         AND status = 'open'
         AND ({owner:String} = '' OR owner = {owner:String})
         AND ({rule:String} = '' OR rule = {rule:String})

@@ -3,8 +3,7 @@
 -- current catalog with every segment, in its order, then others that occur; where nothing was
 -- promised the row is 0.
 --
--- param since DateTime64(6, 'UTC') = 1970-01-01: promises made at or after this
--- param until DateTime64(6, 'UTC') = 2100-01-01: promises made before this
+-- filters promises
 --
 -- column promise text: promise
 -- column segment text: segment of the customers: the latest delivered
@@ -48,8 +47,15 @@ FROM
         ) AS p90_answer,
         4294967295 AS place,
         4294967295 AS position
-    FROM promises_before(before = {until:DateTime64(6, 'UTC')})
-    WHERE made_at >= {since:DateTime64(6, 'UTC')}
+    FROM filtered_promises(
+        since = {since:DateTime64(6, 'UTC')},
+        until = {until:DateTime64(6, 'UTC')},
+        segment = {segment:String},
+        channel = {channel:String},
+        stage = {stage:String},
+        touchpoint = {touchpoint:String},
+        outcome = {outcome:String}
+    )
     GROUP BY promise, customer_segment
     UNION ALL
     SELECT promise, segment, 0, 0, 0, 0, 0, 0, NULL, NULL, place, position

@@ -3,8 +3,7 @@
 -- step caused. What did not happen stands at the step that it should have followed.
 --
 -- param customer String: customer key, 32 hexadecimal characters; the command line also takes an identifier such as customer_id:C-17
--- param since DateTime64(6, 'UTC') = 1970-01-01: interactions that happened at or after this
--- param until DateTime64(6, 'UTC') = 2100-01-01: interactions that happened before this
+-- filters steps
 -- param gap_days Float64 = 0: a silence longer than this begins a new journey, days; 0 takes the catalog's gap, a very large number never cuts
 --
 -- column occurred_at time: when it happened
@@ -40,5 +39,19 @@ LEFT JOIN
     SELECT event_id AS cause, moments FROM moments_by_event
     WHERE customer_key = {customer:String}
 ) AS felt ON felt.cause = walked.event_id
-WHERE occurred_at >= {since:DateTime64(6, 'UTC')} AND occurred_at < {until:DateTime64(6, 'UTC')}
+-- only now: what is left out still was the previous interaction, and cut journeys
+WHERE event_id IN
+(
+    SELECT event_id
+    FROM filtered_steps(
+        since = {since:DateTime64(6, 'UTC')},
+        until = {until:DateTime64(6, 'UTC')},
+        segment = {segment:String},
+        channel = {channel:String},
+        stage = {stage:String},
+        touchpoint = {touchpoint:String},
+        outcome = {outcome:String}
+    )
+    WHERE customer_key = {customer:String}
+)
 ORDER BY occurred_at, event_id

@@ -1,10 +1,10 @@
 -- Trust balance
 -- Glory against pain by segment: glories minus pains, each pain weighing as many glories as the
 -- current catalog says (12, if it says nothing). Retracted moments do not count, resolved pains do.
--- Every segment of the current catalog, in its order, then others that were delivered.
+-- Every segment of the current catalog, in its order, then others that were delivered. Channel,
+-- stage, touchpoint and outcome choose the moments that count, not the customers.
 --
--- param since DateTime64(6, 'UTC') = 1970-01-01: moments that occurred at or after this
--- param until DateTime64(6, 'UTC') = 2100-01-01: moments that occurred before this
+-- filters moments
 --
 -- column segment text: segment of the customers: the latest delivered
 -- column customers count: customers known before `until`
@@ -26,7 +26,15 @@ FROM
     SELECT
         segment, count() AS known, countIf(balance < 0) AS below, sum(glories) AS gloried,
         sum(pains) AS pained, sum(balance) AS balanced, 4294967295 AS position
-    FROM trust_between(since = {since:DateTime64(6, 'UTC')}, until = {until:DateTime64(6, 'UTC')})
+    FROM filtered_trust(
+        since = {since:DateTime64(6, 'UTC')},
+        until = {until:DateTime64(6, 'UTC')},
+        segment = {segment:String},
+        channel = {channel:String},
+        stage = {stage:String},
+        touchpoint = {touchpoint:String},
+        outcome = {outcome:String}
+    )
     GROUP BY segment
     UNION ALL
     SELECT segment, 0, 0, 0, 0, 0, position FROM segments

@@ -63,6 +63,10 @@ GRANT ${on_cluster}
     SELECT ON ${database}.journeys_by_gap,
     SELECT ON ${database}.moments,
     SELECT ON ${database}.moments_before,
+    SELECT ON ${database}.filtered_moments,
+    SELECT ON ${database}.filtered_promises,
+    SELECT ON ${database}.filtered_trust,
+    SELECT ON ${database}.filtered_records,
     SELECT ON ${database}.moments_by_day,
     SELECT ON ${database}.moments_by_event,
     SELECT ON ${database}.promises,
@@ -71,6 +75,7 @@ GRANT ${on_cluster}
     SELECT ON ${database}.customers,
     SELECT ON ${database}.customer_strikes,
     SELECT ON ${database}.strikes_at,
+    SELECT ON ${database}.strike_pains_at,
     SELECT ON ${database}.trust_balance,
     SELECT ON ${database}.trust_between
 TO ${role:reader}
