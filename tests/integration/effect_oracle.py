@@ -1,28 +1,21 @@
-"""What handoffs, channels, usage, effectiveness and contribution must be, in plain Python.
+"""Which steps and journeys filters leave, and what handoffs, channels and usage must be.
 
-Written from the headers of the queries, not from the SQL; the chain's removal effects are solved
-by numpy with the touchpoint really taken out.
+In plain Python, written from the headers of the queries, not from the SQL.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
-from math import sqrt
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from statistics import median
 from typing import Any
 
-import numpy as np
-
 from tests.integration.warehouse_effect import (
-    CATALOG,
     CHANNELS,
-    GOAL,
     NEEDS,
     OWNERS,
     SEGMENTS,
-    STAGES,
     TOUCHPOINTS,
     WEIGHTS,
     reached,
@@ -80,9 +73,7 @@ def _of_whom(step: Record, filters: Filters) -> bool:
     return True
 
 
-def handoffs(
-    events: Sequence[Record], asked: set[tuple[str, str]], filters: Filters
-) -> list[Row]:
+def handoffs(events: Sequence[Record], asked: set[tuple[str, str]], filters: Filters) -> list[Row]:
     """Return handoffs by their channels; ``asked`` are the events that asked again."""
     counted = {_identity(step) for step in chosen_steps(events, filters)}
     pairs = defaultdict(list)
@@ -91,9 +82,7 @@ def handoffs(
         for number, (step, before) in enumerate(zip(steps, came, strict=True)):
             if before is not None and _identity(step) in counted:
                 seconds = (step["occurred_at"] - before["occurred_at"]).total_seconds()
-                lossy = any(
-                    _asked_again(case, number, steps, came, asked) for case in cases(step)
-                )
+                lossy = any(_asked_again(case, number, steps, came, asked) for case in cases(step))
                 pairs[before["channel"], step["channel"]].append((customer, step, seconds, lossy))
     everything = sum(map(len, pairs.values()))
     return [
@@ -103,6 +92,7 @@ def handoffs(
             len(seen),
             len(seen) / everything,
             sum(step["direction"] == "inbound" for _, step, _, _ in seen),
+            sum(step["direction"] == "" for _, step, _, _ in seen),
             len({customer for customer, *_ in seen}),
             median(seconds for _, _, seconds, _ in seen),
             sum(lossy for *_, lossy in seen),
@@ -190,14 +180,14 @@ def channel_preference(steps: Sequence[Record]) -> list[Row]:
                 ),
             )
             best = [
-                (channel, -times, -customers, -times / len(cell))
+                (channel, -times / len(cell), -times, -customers)
                 for times, customers, _, channel in ranked
-            ] + [("", 0, 0, 0.0)] * 2
-            known = [step["direction"] for step in cell]
+            ] + [("", 0.0, 0, 0)] * 2
+            unknown = sum(step["direction"] == "" for step in cell)
             customers = len({step["customer_key"] for step in cell})
             rows.append(
-                (need, segment, len(cell), customers, known.count(""), *best[0], *best[1])
-                + (len(ranked),)
+                (need, segment, *best[0][:3], *best[1][:3], len(cell), customers, unknown)
+                + (len(ranked), best[0][3], best[1][3])
             )
     return rows
 
@@ -228,137 +218,3 @@ def usage(steps: Sequence[Record], over: float, under: float) -> list[Row]:
         counts = (len(used[name]), customers, share, expected, ratio, verdict)
         rows.append((name, stage, OWNERS[name], importance, *counts))
     return rows
-
-
-def effectiveness(taken: Sequence[Sequence[Record]], least: int) -> list[Row]:
-    """Stage and touchpoint: who goes on with it, and who without."""
-    rows: list[Row] = []
-    for place, stage in enumerate(STAGES[:-1]):
-        later, made = set(STAGES[place + 1 :]), list[Row]()
-        there = [steps for steps in taken if any(step["stage"] == stage for step in steps)]
-        at_stage = {step["touchpoint"] for steps in there for step in steps if step["stage"] == stage}
-        for touchpoint in sorted(at_stage):
-            with_it, without = list[bool](), list[bool]()
-            for steps in there:
-                met = _goes_on(steps, later, lambda s, t=touchpoint: (s["stage"], s["touchpoint"]) == (stage, t))
-                if met is not None:
-                    with_it.append(met)
-                else:
-                    without.append(bool(_goes_on(steps, later, lambda s: s["stage"] == stage)))
-            if len(with_it) >= least and len(without) >= least:
-                made.append((stage, touchpoint, *_compared(touchpoint, with_it, without)))
-        made.sort(key=lambda row: (row[9] is None, -(row[9] or 0), row[1]))
-        rows += made
-    return rows
-
-
-def _goes_on(
-    steps: Sequence[Record], later: set[str], begins: Callable[[Record], bool]
-) -> bool | None:
-    """Whether a later stage follows the first step of a kind; None where there is no such step."""
-    for number, step in enumerate(steps):
-        if begins(step):
-            return any(after["stage"] in later for after in steps[number + 1 :])
-    return None
-
-
-def _compared(touchpoint: str, with_it: list[bool], without: list[bool]) -> Row:
-    n, x, m, y = len(with_it), sum(with_it), len(without), sum(without)
-    counts = (OWNERS.get(touchpoint, ""), n, x, m, y, x / n)
-    if m == 0:
-        return (*counts, None, None, None, None, None, "unclear")
-    p, q = x / n, y / m
-    (l1, u1), (l2, u2) = wilson(x, n), wilson(y, m)
-    low = p - q - sqrt((p - l1) ** 2 + (u2 - q) ** 2)
-    high = p - q + sqrt((u1 - p) ** 2 + (q - l2) ** 2)
-    verdict = "more" if low > 0 else "fewer" if high < 0 else "unclear"
-    return (*counts, q, p - q, low, high, p / q if y else None, verdict)
-
-
-def wilson(x: int, n: int) -> tuple[float, float]:
-    """The score interval, as the roots of (x/n − p)² = z² p (1 − p) / n."""
-    z = 1.959963984540054
-    roots = np.roots([1 + z * z / n, -(2 * x / n + z * z / n), (x / n) ** 2])
-    return float(min(roots.real)), float(max(roots.real))
-
-
-def credit_paths(taken: Iterable[Sequence[Record]]) -> list[tuple[list[str], bool]]:
-    """Return the touchpoints of every path, and whether it came to the goal."""
-    paths = []
-    for steps in taken:
-        walked = list[str]()
-        for step in steps:
-            if step["outcome"] == GOAL:
-                paths.append((walked or [step["touchpoint"]], True))
-                walked = []
-            else:
-                walked.append(step["touchpoint"])
-        if walked:
-            paths.append((walked, False))
-    return paths
-
-
-def contribution(
-    taken: Iterable[Sequence[Record]], first_weight: float, last_weight: float
-) -> dict[str, Row]:
-    """Return each touchpoint's credits by model."""
-    paths = credit_paths(taken)
-    won = [path for path, goal in paths if goal]
-    names = sorted({name for path, _ in paths for name in path})
-    credit = {name: [0, 0, 0, 0.0, 0.0] for name in names}
-    for path in won:
-        for name in set(path):
-            credit[name][0] += 1
-        credit[path[0]][1] += 1
-        credit[path[-1]][2] += 1
-        shares = position(len(path), first_weight, last_weight)
-        for name, share in zip(path, shares, strict=True):
-            credit[name][3] += 1 / len(path)
-            credit[name][4] += share
-    everything = _converting(paths, "") if paths else 0.0
-    lost = {
-        name: 1 - _converting(paths, name) / everything if everything else 0.0 for name in names
-    }
-    whole = sum(lost.values())
-    return {
-        name: (
-            name,
-            OWNERS.get(name, ""),
-            *credit[name],
-            len(won) * lost[name] / whole if whole else 0.0,
-            lost[name],
-        )
-        for name in names
-    }
-
-
-def position(length: int, first: float, last: float) -> list[float]:
-    """Return the weights of a path's steps, which add up to 1."""
-    if length == 1:
-        return [1.0]
-    middle = [max(0.0, 1 - first - last) / (length - 2)] * (length - 2) if length > 2 else []
-    raw = [first, *middle, last]
-    return [weight / sum(raw) for weight in raw] if sum(raw) else [1 / length] * length
-
-
-def _converting(paths: Sequence[tuple[list[str], bool]], removed: str) -> float:
-    """Return how likely the chain comes to the goal where a touchpoint ends every path."""
-    moves: Counter[tuple[str, str]] = Counter()
-    for path, goal in paths:
-        whole = ["(start)", *path, "(goal)" if goal else "(nothing)"]
-        moves.update(zip(whole, whole[1:], strict=False))
-    leaving: Counter[str] = Counter()
-    for (start, _), times in moves.items():
-        leaving[start] += times
-    states = [state for state in leaving if state != removed]
-    index = {state: number for number, state in enumerate(states)}
-    onward, to_goal = np.eye(len(states)), np.zeros(len(states))
-    for (start, end), times in moves.items():
-        if start in index and end in index:
-            onward[index[start], index[end]] -= times / leaving[start]
-        elif start in index and end == "(goal)":
-            to_goal[index[start]] += times / leaving[start]
-    return float(np.linalg.solve(onward, to_goal)[index["(start)"]])
-
-
-assert list(OWNERS) == [touchpoint.id for touchpoint in CATALOG.touchpoints]

@@ -9,18 +9,18 @@
 --
 -- column need text: what the customer wanted
 -- column segment text: segment of the customers: the latest delivered, or empty
+-- column preferred text: channel with most interactions that count, empty where there are none
+-- column preferred_share share: of the interactions that count, 0 where there are none
+-- column preferred_interactions count: interactions on it
+-- column second text: channel with second most, empty where there is no other
+-- column second_share share: of the interactions that count, 0 where there are none
+-- column second_interactions count: interactions on it
 -- column interactions count: interactions that count, on any channel
 -- column customers count: distinct customers with them
 -- column unknown count: those of the interactions whose direction is not known
--- column preferred text: channel with most of them, empty where there are none
--- column preferred_interactions count: interactions on it
--- column preferred_customers count: distinct customers on it
--- column preferred_share share: of the interactions, 0 where there are none
--- column second text: channel with second most, empty where there is no other
--- column second_interactions count: interactions on it
--- column second_customers count: distinct customers on it
--- column second_share share: of the interactions, 0 where there are none
 -- column channels count: channels that were used
+-- column preferred_customers count: distinct customers on it
+-- column second_customers count: distinct customers on it
 WITH
     (SELECT groupArray(channel) FROM (SELECT channel FROM channels ORDER BY position)) AS known_channels,
     (
@@ -79,18 +79,18 @@ WITH
 SELECT
     all_needs[row] AS need,
     all_segments[place] AS segment,
+    cell.6[1].1 AS preferred,
+    if(interactions = 0, 0, preferred_interactions / interactions) AS preferred_share,
+    toUInt64(cell.6[1].2) AS preferred_interactions,
+    cell.6[2].1 AS second,
+    if(interactions = 0, 0, second_interactions / interactions) AS second_share,
+    toUInt64(cell.6[2].2) AS second_interactions,
     cell.3 AS interactions,
     cell.4 AS customers,
     cell.5 AS unknown,
-    cell.6[1].1 AS preferred,
-    toUInt64(cell.6[1].2) AS preferred_interactions,
+    length(cell.6) AS channels,
     toUInt64(cell.6[1].3) AS preferred_customers,
-    if(interactions = 0, 0, preferred_interactions / interactions) AS preferred_share,
-    cell.6[2].1 AS second,
-    toUInt64(cell.6[2].2) AS second_interactions,
-    toUInt64(cell.6[2].3) AS second_customers,
-    if(interactions = 0, 0, second_interactions / interactions) AS second_share,
-    length(cell.6) AS channels
+    toUInt64(cell.6[2].3) AS second_customers
 FROM
 (
     SELECT

@@ -14,18 +14,18 @@
 --
 -- column stage text: lifecycle stage
 -- column touchpoint text: touchpoint, or unclassified
--- column owner text: who answers for it, empty where the current catalog does not have it
+-- column verdict text: more or fewer go on with it where the interval does not hold 0, else unclear
+-- column lift number: share_with by share_without; none where that is 0
+-- column difference difference: share_with minus share_without
+-- column low difference: lower end of the 95 % interval of the difference
+-- column high difference: upper end of the 95 % interval of the difference
+-- column share_with share: of the journeys with it that went on; none where there are none
+-- column share_without share: of the journeys without it that went on; none where there are none
 -- column journeys_with count: journeys that met the touchpoint at the stage
 -- column went_on_with count: those of them that reached a later stage afterwards
 -- column journeys_without count: journeys that were at the stage and did not meet the touchpoint there
 -- column went_on_without count: those of them that reached a later stage afterwards
--- column share_with share: of the journeys with it that went on; none where there are none
--- column share_without share: of the journeys without it that went on; none where there are none
--- column difference difference: share_with minus share_without
--- column low difference: lower end of the 95 % interval of the difference
--- column high difference: upper end of the 95 % interval of the difference
--- column lift number: share_with by share_without; none where that is 0
--- column verdict text: more or fewer go on with it where the interval does not hold 0, else unclear
+-- column owner text: who answers for it, empty where the current catalog does not have it
 WITH
     (SELECT groupArray(stage) FROM (SELECT stage FROM stages ORDER BY position)) AS known_stages,
     1.959963984540054 AS z,
@@ -83,13 +83,8 @@ WITH
 SELECT
     known_stages[place] AS stage,
     counted.touchpoint AS touchpoint,
-    owner,
-    journeys_with,
-    went_on_with,
-    journeys_without,
-    went_on_without,
-    went_on_with / journeys_with AS share_with,
-    if(journeys_without = 0, NULL, went_on_without / journeys_without) AS share_without,
+    multiIf(low > 0, 'more', high < 0, 'fewer', 'unclear') AS verdict,
+    if(went_on_without = 0, NULL, share_with / share_without) AS lift,
     share_with - share_without AS difference,
     difference - sqrt(
         pow(share_with - lowest(went_on_with, journeys_with), 2)
@@ -99,8 +94,13 @@ SELECT
         pow(highest(went_on_with, journeys_with) - share_with, 2)
         + pow(share_without - lowest(went_on_without, journeys_without), 2)
     ) AS high,
-    if(went_on_without = 0, NULL, share_with / share_without) AS lift,
-    multiIf(low > 0, 'more', high < 0, 'fewer', 'unclear') AS verdict
+    went_on_with / journeys_with AS share_with,
+    if(journeys_without = 0, NULL, went_on_without / journeys_without) AS share_without,
+    journeys_with,
+    went_on_with,
+    journeys_without,
+    went_on_without,
+    owner
 FROM counted
 LEFT JOIN (SELECT touchpoint, owner FROM touchpoints) AS owners
     ON owners.touchpoint = counted.touchpoint

@@ -14,6 +14,7 @@
 -- column handoffs count: handoffs
 -- column share share: of all handoffs
 -- column carried_by_customer count: those of them that the customer made: direction inbound
+-- column unknown count: those of them whose direction is not known
 -- column customers count: distinct customers
 -- column median_seconds seconds: median time since the last earlier interaction that shares a case
 -- column lossy count: lossy handoffs
@@ -24,78 +25,111 @@ WITH
         FROM catalog_rules
         WHERE type = 'change' AND kind = 'pain'
     ) AS asking_rules,
-    taken AS
-    (
-        SELECT customer_key, event_id, occurred_at, handoff_from, channel, direction
-        FROM filtered_steps(
-            since = {since:DateTime64(6, 'UTC')},
-            until = {until:DateTime64(6, 'UTC')},
-            segment = {segment:String},
-            channel = {channel:String},
-            stage = {stage:String},
-            touchpoint = {touchpoint:String},
-            outcome = {outcome:String}
-        )
-        WHERE handoff_from != ''
-    ),
     -- a case of a customer in order, cut before every handoff
     threads AS
     (
         SELECT
-            customer_key,
+            any(cityHash64(customer_key)) AS customer,
             arraySplit(
-                step -> step.handed,
+                step -> step.from_channel != '',
                 arraySort(
                     groupArray(
                         (
-                            occurred_at, event_id, handoff_from != '', hasAny(rules, asking_rules)
-                        )::Tuple(at DateTime64(6, 'UTC'), event_id String, handed Bool, asked Bool)
+                            occurred_at,
+                            event_id,
+                            cityHash64(customer_key, event_id),
+                            handoff_from,
+                            channel,
+                            direction,
+                            hasAny(rules, asking_rules)
+                        )::Tuple(
+                            at DateTime64(6, 'UTC'),
+                            event_id String,
+                            id UInt64,
+                            from_channel LowCardinality(String),
+                            to_channel LowCardinality(String),
+                            direction LowCardinality(String),
+                            asked Bool
+                        )
                     )
                 )
             ) AS stretches
         FROM steps
         ARRAY JOIN cases AS thread
-        WHERE customer_key GLOBAL IN (SELECT customer_key FROM taken)
-        GROUP BY customer_key, thread
+        GROUP BY cityHash64(customer_key, thread)
+        HAVING max(handoff_from) != ''
     ),
-    -- what each case of a handoff says of it
-    followed AS
+    -- what a case says of the handoffs it has
+    said AS
     (
         SELECT
-            customer_key,
+            customer,
             arrayJoin(
-                arrayMap(
-                    (stretch, earlier) -> (
-                        stretch[1].event_id,
-                        earlier[-1].at,
-                        arrayExists(step -> step.asked, stretch)
-                    )::Tuple(event_id String, previous_at DateTime64(6, 'UTC'), lossy Bool),
-                    stretches,
-                    arrayPushFront(arrayPopBack(stretches), [])
+                arrayFilter(
+                    handoff -> handoff.from_channel != '',
+                    arrayMap(
+                        (stretch, earlier) -> (
+                            stretch[1].id,
+                            stretch[1].at,
+                            stretch[1].from_channel,
+                            stretch[1].to_channel,
+                            stretch[1].direction,
+                            earlier[-1].at,
+                            arrayExists(step -> step.asked, stretch)
+                        )::Tuple(
+                            id UInt64,
+                            at DateTime64(6, 'UTC'),
+                            from_channel LowCardinality(String),
+                            to_channel LowCardinality(String),
+                            direction LowCardinality(String),
+                            previous_at DateTime64(6, 'UTC'),
+                            lossy Bool
+                        ),
+                        stretches,
+                        arrayPushFront(arrayPopBack(stretches), [])
+                    )
                 )
             ) AS handoff
         FROM threads
+    ),
+    -- a handoff may have several cases
+    told AS
+    (
+        SELECT
+            any(customer) AS customer,
+            any(handoff.from_channel) AS from_channel,
+            any(handoff.to_channel) AS to_channel,
+            any(handoff.direction) AS direction,
+            max(handoff.lossy) AS asked_again,
+            dateDiff('microsecond', max(handoff.previous_at), any(handoff.at)) / 1e6 AS seconds
+        FROM said
+        WHERE handoff.id GLOBAL IN
+        (
+            SELECT cityHash64(customer_key, event_id)
+            FROM filtered_steps(
+                since = {since:DateTime64(6, 'UTC')},
+                until = {until:DateTime64(6, 'UTC')},
+                segment = {segment:String},
+                channel = {channel:String},
+                stage = {stage:String},
+                touchpoint = {touchpoint:String},
+                outcome = {outcome:String}
+            )
+            WHERE handoff_from != ''
+        )
+        GROUP BY handoff.id
     )
 SELECT
-    handoff_from AS from_channel,
-    channel AS to_channel,
+    from_channel,
+    to_channel,
     count() AS handoffs,
     handoffs / sum(handoffs) OVER () AS share,
     countIf(direction = 'inbound') AS carried_by_customer,
-    uniqExact(cityHash64(customer_key)) AS customers,
-    quantileExactInclusive(0.5)(dateDiff('microsecond', previous_at, occurred_at) / 1e6) AS median_seconds,
+    countIf(direction = '') AS unknown,
+    uniqExact(customer) AS customers,
+    quantileExactInclusive(0.5)(seconds) AS median_seconds,
     countIf(asked_again) AS lossy,
     lossy / handoffs AS lossy_share
-FROM taken
-INNER JOIN
-(
-    SELECT
-        customer_key,
-        handoff.event_id AS event_id,
-        max(handoff.previous_at) AS previous_at,
-        max(handoff.lossy) AS asked_again
-    FROM followed
-    GROUP BY customer_key, event_id
-) AS told ON told.customer_key = taken.customer_key AND told.event_id = taken.event_id
+FROM told
 GROUP BY from_channel, to_channel
 ORDER BY handoffs DESC, from_channel, to_channel
