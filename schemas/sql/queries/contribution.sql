@@ -74,9 +74,11 @@ WITH
         )
     ) AS edges,
     arraySort(arrayFilter(state -> state NOT IN ('(goal)', '(nothing)'), arrayDistinct(edges.2))) AS states,
-    -- of each state in order, first the start: the shares that go on to each state, and to the goal
+    -- of each state in order, first the start: the shares that go on to each state, and to the goal;
+    -- a table of one row, because ClickHouse is slow with so large constants
+    chains AS
     (
-        SELECT groupArray((onward, to_goal))
+        SELECT groupArray((onward, to_goal)) AS chain
         FROM
         (
             SELECT
@@ -96,50 +98,55 @@ WITH
             GROUP BY from_state
             ORDER BY from_state = '(start)' DESC, from_state
         )
-    ) AS chain,
-    chain[1].1 AS begun,
-    arraySlice(chain, 2) AS between,
-    arrayEnumerate(states) AS places,
-    -- expected visits to each state from each: the inverse of one minus the transitions, by Gauss and
-    -- Jordan in place; it needs no pivoting, as the diagonal dominates
-    arrayFold(
-        (matrix, pivot) -> arrayMap(
-            (line, place, factor, scaled) -> if(
-                place = pivot,
-                scaled,
+    ),
+    solved AS
+    (
+        SELECT
+            chain[1].1 AS begun,
+            arraySlice(chain, 2) AS between,
+            arrayEnumerate(states) AS places,
+            -- expected visits to each state from each: the inverse of one minus the transitions, by
+            -- Gauss and Jordan in place; it needs no pivoting, as the diagonal dominates
+            arrayFold(
+                (matrix, pivot) -> arrayMap(
+                    (line, place, factor, scaled) -> if(
+                        place = pivot,
+                        scaled,
+                        arrayMap(
+                            (value, step, column) -> if(column = pivot, 0, value) - factor * step,
+                            line, scaled, places
+                        )
+                    ),
+                    matrix,
+                    places,
+                    arrayMap(line -> line[pivot], matrix),
+                    arrayWithConstant(
+                        length(matrix),
+                        arrayMap(
+                            (value, column, divisor) -> if(column = pivot, 1, value) / divisor,
+                            matrix[pivot], places, arrayWithConstant(length(places), matrix[pivot][pivot])
+                        )
+                    )
+                ),
+                places,
                 arrayMap(
-                    (value, step, column) -> if(column = pivot, 0, value) - factor * step,
-                    line, scaled, places
+                    (line, place) -> arrayMap((share, column) -> (place = column) - share, line, places),
+                    between.1, places
                 )
-            ),
-            matrix,
-            places,
-            arrayMap(line -> line[pivot], matrix),
-            arrayWithConstant(
-                length(matrix),
-                arrayMap(
-                    (value, column, divisor) -> if(column = pivot, 1, value) / divisor,
-                    matrix[pivot], places, arrayWithConstant(length(places), matrix[pivot][pivot])
-                )
-            )
-        ),
-        places,
-        arrayMap(
-            (line, place) -> arrayMap((share, column) -> (place = column) - share, line, places),
-            between.1, places
-        )
-    ) AS visits,
-    arrayReduce(
-        'sumForEach',
-        arrayMap((line, share) -> arrayMap(value -> value * share, line), visits, begun)
-    ) AS visits_from_start,
-    arrayMap(line -> arrayDotProduct(line, between.2), visits) AS reaching,
-    arrayDotProduct(begun, reaching) AS reaching_from_start,
-    -- to come by a state at all, and from there to the goal
-    arrayMap(
-        (came, again, reach) -> if(reaching_from_start = 0, 0, came / again * reach / reaching_from_start),
-        visits_from_start, arrayMap((line, place) -> line[place], visits, places), reaching
-    ) AS removals,
+            ) AS visits,
+            arrayReduce(
+                'sumForEach',
+                arrayMap((line, share) -> arrayMap(value -> value * share, line), visits, begun)
+            ) AS visits_from_start,
+            arrayMap(line -> arrayDotProduct(line, between.2), visits) AS reaching,
+            arrayDotProduct(begun, reaching) AS reaching_from_start,
+            -- to come by a state at all, and from there to the goal
+            arrayMap(
+                (came, again, reach) -> if(reaching_from_start = 0, 0, came / again * reach / reaching_from_start),
+                visits_from_start, arrayMap((line, place) -> line[place], visits, places), reaching
+            ) AS removals
+        FROM chains
+    ),
     paths AS
     (
         SELECT
@@ -223,9 +230,12 @@ SELECT
     last_touch,
     linear,
     position_based,
-    if(removal_effect = 0, 0, sum(first_touch) OVER () * removal_effect / arraySum(removals)) AS markov,
+    if(removal_effect = 0, 0, sum(first_touch) OVER () * removal_effect / whole) AS markov,
     state.2 AS removal_effect
-FROM (SELECT arrayJoin(arrayZip(states, removals)) AS state) AS removed
+FROM
+(
+    SELECT arrayJoin(arrayZip(states, removals)) AS state, arraySum(removals) AS whole FROM solved
+) AS removed
 LEFT JOIN credited ON credited.touchpoint = state.1
 LEFT JOIN (SELECT touchpoint, owner FROM touchpoints) AS owners ON owners.touchpoint = state.1
 ORDER BY markov DESC, linear DESC, touchpoint
