@@ -74,8 +74,8 @@ WITH
         )
     ) AS edges,
     arraySort(arrayFilter(state -> state NOT IN ('(goal)', '(nothing)'), arrayDistinct(edges.2))) AS states,
-    -- of each state in order, first the start: the shares that go on to each state, and to the goal;
-    -- a table of one row, because ClickHouse is slow with so large constants
+    -- of each state in order, first the start: the shares that go on to each state, and to the goal,
+    -- as a table of one row, because ClickHouse is slow with so large constants
     chains AS
     (
         SELECT groupArray((onward, to_goal)) AS chain
