@@ -106,7 +106,7 @@ WITH
             arraySlice(chain, 2) AS between,
             arrayEnumerate(states) AS places,
             -- expected visits to each state from each: the inverse of one minus the transitions, by
-            -- Gauss and Jordan in place; it needs no pivoting, as the diagonal dominates
+            -- Gauss and Jordan in place, which needs no pivoting, as the diagonal dominates
             arrayFold(
                 (matrix, pivot) -> arrayMap(
                     (line, place, factor, scaled) -> if(
