@@ -23,6 +23,10 @@ SHIPPED = {
     7: "9adddf2b821abba80a1ca010d3d35d6505c82fd80e89341584c202c432c5775c",
     8: "ea934ddd0fcbf1a63b12afcc55295a8053f31e07c83d7adc84902ecac9f4bed4",
     9: "df7a26a619cd9fd1c46ffe523bd68714c2a61b26753fcf5ebde5910525b1d35f",
+    10: "f3782307534130977c44e5317d06c59659028d79a36a7637cf15505cc56779ce",
+    11: "3f5b9d88c7bd5ac71cf1089dd94e20df269a5a04402d42f7a0fe7084dacdfd57",
+    12: "443e08407064f4134002d783f962c833ec2fe699538bae0e218931f42af5fb7a",
+    13: "3db2acfa83bcd1ecd9998e631827b4973b62acd5b29322602ca2eb4ae29ff969",
 }
 
 #: Asks the engine to parse statements: what a cluster would run can be checked without one.
