@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import partial
@@ -195,13 +195,18 @@ class Detection:
 
     def _recall(self, partition: int, customers: Sequence[str]) -> Recalled:
         """Return everything that is stored of some customers, up to the present batch."""
-        return self._recalled.pop(partition, None) or self._read([partition], customers)[partition]
+        return self._recalled.pop(partition, None) or self._read({partition: customers})[partition]
 
-    def _read(self, partitions: Sequence[int], customers: Sequence[str]) -> dict[int, Recalled]:
-        """Read what is stored of some customers, of several partitions at once."""
-        before = {source: end for source, end in self._next.items() if source[2] in partitions}
+    def _read(self, wanted: Mapping[int, Collection[str]]) -> dict[int, Recalled]:
+        """Read what is stored of some customers, of several partitions at once.
+
+        A customer may have events in two partitions, where they were added or keyed by others: each
+        is told only of those it asks for.
+        """
+        before = {source: end for source, end in self._next.items() if source[2] in wanted}
+        customers = sorted({customer for some in wanted.values() for customer in some})
         touchpoints = self.rules.matcher.touchpoints()
-        found = {partition: Recalled() for partition in partitions}
+        found = {partition: Recalled() for partition in wanted}
         history, moments, promises = together(
             lambda: self._ledger.history(customers, before, _EPOCH, touchpoints, COLUMNS),
             lambda: self._ledger.moments_of(customers),
@@ -209,12 +214,12 @@ class Detection:
         )
         for row in history:
             sighting = self.rules.matcher.stored(row)
-            if sighting is not None:
+            if sighting is not None and sighting.customer in wanted[row["partition"]]:
                 found[row["partition"]].sightings.append(sighting)
-        for partition in partitions:
+        for partition, some in wanted.items():
             found[partition].said = self._statements.said(
-                [row for row in moments if row.partition == partition],
-                [row for row in promises if row.partition == partition],
+                [r for r in moments if r.partition == partition and r.customer_key in some],
+                [r for r in promises if r.partition == partition and r.customer_key in some],
             )
         return found
 
@@ -283,11 +288,9 @@ class Detection:
 
     def _news(self, watermarks: Mapping[int, int], chunks: Sequence[Chunk], now: datetime) -> News:
         news = News()
-        late = {item: self._detectors[item].late for item in watermarks}
-        customers = [customer for some in late.values() for customer in some]
-        self._recalled = {}
-        if customers:
-            self._recalled = self._read([item for item in late if late[item]], customers)
+        late = {item: set(self._detectors[item].late) for item in watermarks}
+        late = {item: customers for item, customers in late.items() if customers}
+        self._recalled = self._read(late) if late else {}
         for partition, watermark in watermarks.items():
             changes = self._detectors[partition].advance(watermark, now)
             news.changes[partition] = changes

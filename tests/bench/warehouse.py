@@ -30,7 +30,7 @@ from tests.integration.warehouse_engine import engine
 from tests.offline_worker import OfflineWorker
 
 #: Days that the simulated customers are followed.
-DAYS = 60
+DAYS = 40
 #: Simulated customers; the others are copies of them.
 MOULD = 10_000
 #: Interactions between two refreshes while more arrives.
@@ -146,7 +146,7 @@ def warehouse(console: Console, home: Path, interactions: int, runs: int) -> Non
 def _values() -> Iterator[tuple[str, str, bytes]]:
     for produced in simulate(Plan(customers=MOULD, days=DAYS, seed=1, malformed=0)):
         event = orjson.loads(produced.value)
-        yield event["channel"], str(event["identifiers"]), produced.value
+        yield event["channel"], event["identifiers"]["customer_id"], produced.value
 
 
 def _count(client: Client) -> int:

@@ -150,3 +150,36 @@ def test_killed_anywhere_the_moments_are_those_of_the_oracle(
         (p.promise_id, p.status, p.made_at, p.due_at, p.answered_at) for p in wanted.promises
     }
     assert len(wanted.moments) > 50
+
+
+def test_who_is_in_two_partitions_is_late_in_each_alone(tmp_path: Path) -> None:
+    """As after partitions were added, or where somebody keys otherwise."""
+    one, other = (next(f"k{n}" for n in range(99) if partition_of(f"k{n}") == p) for p in (0, 1))
+
+    def form(place: str, number: int, customer: str, day: int) -> tuple[str, str, bytes]:
+        event = {
+            "event_id": f"e-{number}",
+            "schema_version": "1.0",
+            "channel": "web",
+            "action": "form_submitted",
+            "occurred_at": f"2026-03-{day:02}T10:00:00Z",
+            "identifiers": {"customer_id": customer},
+            "case_ids": {"request_id": f"R-{number}"},
+            "details": {"form_id": "contact"},
+        }
+        return "web", place, orjson.dumps(event)
+
+    values = [
+        form(one, 1, "A", 1), form(other, 2, "A", 1), form(one, 3, "B", 1), form(other, 4, "B", 1),
+        form(one, 5, "C", 20), form(other, 6, "D", 20),
+        # both late, each in another partition
+        form(one, 7, "A", 2), form(other, 8, "B", 2),
+    ]  # fmt: skip
+    with engine(tmp_path) as fresh:
+        client, settings = fresh()
+        migrate(client, settings)
+        OfflineWorker(client, settings, catalog.load()).work(values, size=6)
+        made = client.query(
+            "SELECT count(), uniqExact(made_by) FROM promises WHERE promise = 'answer'"
+        ).result_rows
+    assert made == [(8, 8)]
