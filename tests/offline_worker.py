@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from itertools import islice
+from itertools import count, islice
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -19,14 +19,17 @@ from pipeline.chunks import Chunk
 from pipeline.detection import Detection
 from pipeline.identify import Keyring
 from pipeline.moments.rules import Rules
+from pipeline.rows import COLUMNS
 from pipeline.settings import Settings
 from pipeline.sink import Sink
 from pipeline.topics import TopicPartition
 from pipeline.warehouse.ledger import Ledger
+from pipeline.warehouse.refresh import Change, Journeys
 from tests.moment_found import Found, Seen
 from tests.moment_oracle import find
 
 PARTITIONS = 3
+_PARTITION, _CUSTOMER = COLUMNS.index("partition"), COLUMNS.index("customer_key")
 _WATERMARKS = "SELECT partition, max(watermark) FROM detection_progress FINAL GROUP BY partition"
 
 
@@ -62,13 +65,24 @@ class OfflineWorker:
         """Return every topic and partition."""
         return list(self._ends)
 
-    def work(self, values: Iterable[tuple[str, str, bytes]], size: int = 2_000) -> None:
-        """Take channel, customer_id and value of every record, in batches, as they would arrive."""
+    def work(
+        self, values: Iterable[tuple[str, str, bytes]], size: int = 2_000, refresh: int = 0
+    ) -> None:
+        """Take channel, customer_id and value of every record, in batches, as they would arrive.
+
+        Args:
+            values: Channel, customer_id and value.
+            size: Records of a batch.
+            refresh: Batches after which journeys are refreshed; 0 leaves them alone.
+        """
+        journeys, noted = Journeys(self.client), list[Change]()
         sink = Sink(self.client)
         detection = Detection(self.settings, self.rules, Ledger(self.client), sink, self.ids)
         detection.assign(self._ends)
         iterator = iter(values)
-        while taken := list(islice(iterator, size)):
+        for number in count(1):
+            if not (taken := list(islice(iterator, size))):
+                break
             chunks = list(self._chunks(taken))
             now = datetime.now(timezone.utc)
             batch = self.steps.run(chunks, now, detection.watermarks.__getitem__)
@@ -76,6 +90,14 @@ class OfflineWorker:
             sink.store(batch.rows)
             news = detection.detect(chunks, batch, dict(self._ends), now)
             detection.record(news)
+            if refresh:
+                touched = {(row[_PARTITION], row[_CUSTOMER]) for row in batch.rows}
+                touched |= {(row.partition, row.customer_key) for row in news.moments}
+                noted += journeys.changed(touched)
+                if number % refresh == 0:
+                    journeys.refresh(noted)
+                    noted = []
+        journeys.refresh(noted)
 
     def expected(self, loaded: LoadedCatalog, events: Iterable[Seen]) -> Found:
         """Return what the oracle finds with some rules in events that this worker was given."""

@@ -193,6 +193,8 @@ class Statements:
 
         def fill(match: re.Match[str]) -> str:
             value = known.get(match[1], values.get(match[1]))
+            if isinstance(value, float) and value.is_integer():
+                value = int(value)  # 5 as it was sent, and 5.0 as it was stored, are one
             return _UNKNOWN if value is None or value == "" else str(value)
 
         return _PLACEHOLDER.sub(fill, text)

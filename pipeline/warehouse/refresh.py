@@ -11,7 +11,7 @@ overlap the later one counts, and whoever stored something after it notes the cu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from functools import cache
 from importlib.resources import files
@@ -159,10 +159,7 @@ class Journeys:
             The number of customers.
         """
         total = 0
-        digits = 0 if customers(self._client) <= SLICE else 2
-        # customer keys are hexadecimal hashes: equal ranges hold about as many
-        edges = ["", *(f"{number:0{digits}x}" for number in range(1, 16**digits))]
-        for first, end in zip(edges, [*edges[1:], ""], strict=True):
+        for first, end in _ranges(customers(self._client)):
             asked = {
                 "batch": uuid4(),
                 "first": first,
@@ -181,17 +178,17 @@ class Journeys:
     def _refresh(self, changes: Sequence[Change]) -> None:
         with explained():
             version = self._client.query(_VERSION).result_rows[0][0]
-            slices = -(-sum(change.customers for change in changes) // SLICE)
             asked = {
                 "partitions": sorted({change.partition for change in changes}),
                 "batches": list({change.batch for change in changes}),
                 "version": version,
-                "slices": slices,
             }
-            for number in range(slices):
+            for first, end in _ranges(sum(change.customers for change in changes)):
                 for name in _STATEMENTS:
                     self._client.command(
-                        _sql(name), parameters={**asked, "slice": number}, settings=_SETTINGS
+                        _sql(name),
+                        parameters={**asked, "first": first, "end": end},
+                        settings=_SETTINGS,
                     )
             self._client.insert(
                 "customer_refreshes",
@@ -199,6 +196,18 @@ class Journeys:
                 column_names=("partition", "batch", "version"),
                 settings={"async_insert": 0, "insert_deduplicate": 0},
             )
+
+
+def _ranges(number: int) -> Iterator[tuple[str, str]]:
+    """Yield ranges of customer keys with about ``SLICE`` of so many customers each.
+
+    Keys are hexadecimal hashes, so equal ranges hold about as many. The last end is open.
+    """
+    digits = 0
+    while 16**digits * SLICE < number:
+        digits += 1
+    edges = ["", *(f"{edge:0{digits}x}" for edge in range(1, 16**digits))]
+    yield from zip(edges, [*edges[1:], ""], strict=True)
 
 
 def never_built(client: Client) -> bool:

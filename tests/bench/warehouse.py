@@ -45,7 +45,6 @@ ASKED: dict[str, dict[str, str]] = {
         "by": "touchpoint",
         "steps": "product_page,cart,checkout,order",
         "within_days": "30",
-        "per": "customer",
     },
     "timeline": {},
 }
@@ -60,7 +59,7 @@ GROUP BY table ORDER BY bytes DESC
 
 
 #: Distance of the offsets of copies, and from which of them on they are additions.
-_SHIFT, _FAR, _MORE = 1_000_000_000, 1_000_000, 5
+_SHIFT, _FAR, _MORE = 1_000_000_000, 1_000_000, 3
 _READ = "SELECT value FROM system.events WHERE event = 'SelectedRows'"
 _COPY = """
 INSERT INTO interaction_records
@@ -177,7 +176,8 @@ def _ask(client: Client, sql: str, parameters: dict[str, Any], runs: int) -> Ask
 
 
 def _compare(console: Console, client: Client, runs: int) -> None:
-    table = Table("question", title="named queries against SQL over the interactions")
+    table = Table(title="named queries against SQL over the interactions")
+    table.add_column("question", no_wrap=True)
     for column in ("named, s", "plain, s", "ratio", "rows read", "plain", "equal"):
         table.add_column(column, justify="right")
     customer = client.query("SELECT any(customer_key) FROM interaction_records").result_rows[0][0]

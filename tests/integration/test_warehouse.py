@@ -38,6 +38,7 @@ from tests.integration.warehouse_records import (
     insert,
     insert_steadily,
     rebuild,
+    record,
     records,
 )
 
@@ -401,3 +402,37 @@ def test_order_batches_and_merges_change_nothing(filled: Filled, make: Make) -> 
     assert everything(other) == first
     kept = other.query("SELECT count() FROM interaction_records").result_rows[0][0]
     assert kept == len(oracle.stored(filled.records))  # merges never lose a record
+
+
+def test_a_rebuild_since_a_time_computes_whole_histories_of_who_was_there(make: Make) -> None:
+    client, made = make(), records(4)
+    insert(client, made, 300)
+    since = SOME[1]
+    found = oracle.events(made)
+    there = {row["customer_key"] for row in made if row["occurred_at"] >= since}
+    assert len(there) > 0
+    gone = {event["customer_key"] for event in found} - there
+    insert(client, [record(9_000, customer_key="f" * 32, occurred_at=SOME[0])], 1)
+    assert Journeys(client).rebuild(since, lambda customers: None) == len(there)
+    rows = client.query("SELECT customer_key, event_id FROM steps").result_rows
+    assert sorted(rows) == sorted(
+        (event["customer_key"], event["event_id"])
+        for event in found
+        if event["customer_key"] not in gone
+    )
+
+
+def test_a_rebuild_ends_what_is_no_more(make: Make) -> None:
+    client = make()
+    insert(client, [record(n, customer_key="a" * 32) for n in range(3)], 3)
+    rebuild(client)
+    assert client.query("SELECT count() FROM steps").result_rows == [(3,)]
+    client.command(
+        "DELETE FROM interaction_records WHERE customer_key = {c:String}",
+        parameters={"c": "a" * 32},
+        settings={"lightweight_deletes_sync": 2},
+    )
+    rebuild(client)
+    for view in ("steps", "journeys", "customers"):
+        counted = "SELECT count() FROM {view:Identifier}"
+        assert client.query(counted, parameters={"view": view}).result_rows == [(0,)]

@@ -43,7 +43,8 @@ TTL refreshed_at + INTERVAL 60 DAY
 COMMENT 'Batches of customer_changes that are in the journeys';
 
 -- ORDER BY customer and event, which is what a step is; the newest version counts. PARTITION BY month
--- of the event, for dropping and for questions about a time.
+-- of the event, for dropping and for questions about a time. Granules are small, because a customer's
+-- history and every refresh look up single customers.
 CREATE TABLE IF NOT EXISTS ${database}.${table:step_records} ${on_cluster}
 (
     customer_key String COMMENT 'Customer: keyed hash of the strongest identifier, 32 hexadecimal characters' CODEC(ZSTD(1)),
@@ -74,6 +75,7 @@ CREATE TABLE IF NOT EXISTS ${database}.${table:step_records} ${on_cluster}
 ENGINE = ${engine:ReplacingMergeTree(version, deleted)}
 PARTITION BY toYYYYMM(occurred_at)
 ORDER BY (customer_key, event_id)
+SETTINGS index_granularity = 1024
 COMMENT 'Every version of every step; analysts read the view steps';
 
 -- if: cluster
@@ -107,6 +109,7 @@ CREATE TABLE IF NOT EXISTS ${database}.${table:journey_records} ${on_cluster}
 ENGINE = ${engine:ReplacingMergeTree(version, deleted)}
 PARTITION BY toYYYYMM(started_at)
 ORDER BY (customer_key, first_event_id)
+SETTINGS index_granularity = 1024
 COMMENT 'Every version of every journey; analysts read the view journeys';
 
 -- if: cluster

@@ -16,28 +16,39 @@
 -- column pains count: moments of pain that the arrivals at to_touchpoint caused, resolved ones included
 -- column glories count: moments of glory that they caused
 SELECT
-    previous_touchpoint AS from_touchpoint,
-    touchpoint AS to_touchpoint,
-    count() AS transitions,
-    uniqExact(cityHash64(customer_key)) AS customers,
+    from_touchpoint,
+    to_touchpoint,
+    transitions,
+    customers,
     transitions / sum(transitions) OVER (PARTITION BY from_touchpoint) AS share,
-    quantileExactInclusive(0.5)(assumeNotNull(seconds_since_previous)) AS median_seconds,
-    quantileExactInclusive(0.9)(assumeNotNull(seconds_since_previous)) AS p90_seconds,
-    sum(steps.pains) AS pains,
-    sum(steps.glories) AS glories
-FROM filtered_steps(
-    since = {since:DateTime64(6, 'UTC')},
-    until = {until:DateTime64(6, 'UTC')},
-    segment = {segment:String},
-    channel = {channel:String},
-    stage = {stage:String},
-    touchpoint = {touchpoint:String},
-    outcome = {outcome:String}
-) AS steps
-WHERE if(
-    {gap_days:Float64} = 0,
-    step > 1,
-    seconds_since_previous <= {gap_days:Float64} * 86400
+    quantiles[1] AS median_seconds,
+    quantiles[2] AS p90_seconds,
+    pains,
+    glories
+FROM
+(
+    SELECT
+        previous_touchpoint AS from_touchpoint,
+        touchpoint AS to_touchpoint,
+        count() AS transitions,
+        uniqExact(cityHash64(customer_key)) AS customers,
+        quantilesExactInclusive(0.5, 0.9)(assumeNotNull(seconds_since_previous)) AS quantiles,
+        sum(steps.pains) AS pains,
+        sum(steps.glories) AS glories
+    FROM filtered_steps(
+        since = {since:DateTime64(6, 'UTC')},
+        until = {until:DateTime64(6, 'UTC')},
+        segment = {segment:String},
+        channel = {channel:String},
+        stage = {stage:String},
+        touchpoint = {touchpoint:String},
+        outcome = {outcome:String}
+    ) AS steps
+    WHERE if(
+        {gap_days:Float64} = 0,
+        step > 1,
+        seconds_since_previous <= {gap_days:Float64} * 86400
+    )
+    GROUP BY from_touchpoint, to_touchpoint
 )
-GROUP BY from_touchpoint, to_touchpoint
 ORDER BY transitions DESC, from_touchpoint, to_touchpoint

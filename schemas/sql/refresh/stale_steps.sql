@@ -9,5 +9,6 @@ WHERE known.version < {version:UInt64}
         SELECT customer_key FROM customer_changes
         WHERE partition IN {partitions:Array(UInt32)}
             AND batch IN {batches:Array(UUID)}
-            AND cityHash64(customer_key) % {slices:UInt64} = {slice:UInt64}
+            AND customer_key >= {first:String}
+            AND ({end:String} = '' OR customer_key < {end:String})
     )

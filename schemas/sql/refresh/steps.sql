@@ -1,5 +1,6 @@
 -- The steps of the customers that some batches touched, computed anew from the base tables, in the
--- order of the columns of step_records. Run for slice 0 to slices - 1 of the customers.
+-- order of the columns of step_records: of those with keys from `first` up to before `end`, where an
+-- empty end is open. A range of keys is a range of the base tables.
 INSERT INTO step_records
 WITH
     (
@@ -14,7 +15,8 @@ WITH
         SELECT customer_key FROM customer_changes
         WHERE partition IN {partitions:Array(UInt32)}
             AND batch IN {batches:Array(UUID)}
-            AND cityHash64(customer_key) % {slices:UInt64} = {slice:UInt64}
+            AND customer_key >= {first:String}
+            AND ({end:String} = '' OR customer_key < {end:String})
     ),
     -- one row an event, as in the view interactions
     events AS
