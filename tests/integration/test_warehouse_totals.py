@@ -91,6 +91,8 @@ def by_step(filters: Filters) -> bool:
 
 
 INTERACTIONS = Total("stage_distribution", "interactions")
+#: Every time that customers looked at a product.
+EVERY = {"at": "product_page", "which": "every"}
 PAIN = {"kind": "pain"}
 GLORY = {"kind": "glory"}
 #: What each of the queries about moments adds up to, beside moments_by_rule.
@@ -139,6 +141,19 @@ PAIRS = [
         pair(Total("top_paths", "journeys"), Total("top_paths", "journeys", also=also))
         for also in ({"top": "1"}, {"top": "0"}, {"depth": "0"}, {"collapse_repeats": "no"})
     ),
+    *(
+        pair(Total("top_paths", "journeys"), other)
+        for other in (
+            Total("variants", "journeys"),
+            Total("drop_off", "ended"),
+            Total("drop_off", "ended", also={"by": "stage"}),
+        )
+    ),
+    *(
+        pair(Total("paths_from", "occurrences", also=EVERY), Total(name, "occurrences", also=EVERY))
+        for name in ("paths_to", "paths_around")
+    ),
+    pair(INTERACTIONS, Total("channel_census", "interactions")),
     *(
         pair(Total("moments_by_rule", column, {"kind": kind}), other)
         for (column, kind), others in _MOMENTS.items()

@@ -96,8 +96,8 @@ def test_nothing_changes(tmp_path: Path) -> None:
             publish(client, loaded.catalog, loaded.version)
             worker = OfflineWorker(client, settings, loaded)
             worker.work(values, size=size, refresh=4)
-            results.append((client, shown(client)))
-    (_, clean), (client, after) = results
+            results.append(shown(client))
+    clean, after = results
     assert clean.keys() == after.keys()
     for name, rows in clean.items():
         assert after[name] == rows, name

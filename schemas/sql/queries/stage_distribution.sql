@@ -12,7 +12,7 @@
 -- column difference difference: share minus weight; above 0 is more than wanted
 WITH seen AS
 (
-    SELECT stage, count() AS interactions, uniqExact(cityHash64(customer_key)) AS customers
+    SELECT stage, count() AS interactions, uniqExact(customer_hash) AS customers
     FROM filtered_steps(
         since = {since:DateTime64(6, 'UTC')},
         until = {until:DateTime64(6, 'UTC')},

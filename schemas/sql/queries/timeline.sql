@@ -25,7 +25,7 @@ FROM
 (
     SELECT
         occurred_at, event_id, stage, touchpoint, channel, action, direction, need,
-        seconds_since_previous,
+        seconds_since_previous, segment, journey_outcome,
         steps.journey_number AS of_catalog,
         1 + countIf(seconds_since_previous > {gap_days:Float64} * 86400) OVER (
             ORDER BY occurred_at, event_id
@@ -40,18 +40,13 @@ LEFT JOIN
     WHERE customer_key = {customer:String}
 ) AS felt ON felt.cause = walked.event_id
 -- only now: what is left out still was the previous interaction, and cut journeys
-WHERE event_id IN
-(
-    SELECT event_id
-    FROM filtered_steps(
-        since = {since:DateTime64(6, 'UTC')},
-        until = {until:DateTime64(6, 'UTC')},
-        segment = {segment:String},
-        channel = {channel:String},
-        stage = {stage:String},
-        touchpoint = {touchpoint:String},
-        outcome = {outcome:String}
+WHERE occurred_at >= {since:DateTime64(6, 'UTC')}
+    AND occurred_at < {until:DateTime64(6, 'UTC')}
+    AND ({segment:String} = '' OR segment = if({segment:String} = '(none)', '', {segment:String}))
+    AND ({channel:String} = '' OR channel = {channel:String})
+    AND ({stage:String} = '' OR stage = {stage:String})
+    AND ({touchpoint:String} = '' OR touchpoint = {touchpoint:String})
+    AND (
+        {outcome:String} = '' OR journey_outcome = if({outcome:String} = '(none)', '', {outcome:String})
     )
-    WHERE customer_key = {customer:String}
-)
 ORDER BY occurred_at, event_id

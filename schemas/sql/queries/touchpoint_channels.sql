@@ -19,7 +19,7 @@ WITH
         FROM
         (
             SELECT
-                touchpoint, channel, count() AS interactions, uniqExact(cityHash64(customer_key)) AS customers
+                touchpoint, channel, count() AS interactions, uniqExact(customer_hash) AS customers
             FROM filtered_steps(
                 since = {since:DateTime64(6, 'UTC')},
                 until = {until:DateTime64(6, 'UTC')},

@@ -37,7 +37,7 @@ WITH
             (
                 SELECT
                     segment, stage, touchpoint, count() AS times,
-                    uniqExactState(cityHash64(customer_key)) AS known,
+                    uniqExactState(customer_hash) AS known,
                     sum(steps.pains) AS pains, sum(steps.glories) AS glories
                 FROM filtered_steps(
                     since = {since:DateTime64(6, 'UTC')},

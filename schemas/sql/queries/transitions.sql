@@ -31,7 +31,7 @@ FROM
         previous_touchpoint AS from_touchpoint,
         touchpoint AS to_touchpoint,
         count() AS transitions,
-        uniqExact(cityHash64(customer_key)) AS customers,
+        uniqExact(customer_hash) AS customers,
         quantilesExactInclusive(0.5, 0.9)(assumeNotNull(seconds_since_previous)) AS quantiles,
         sum(steps.pains) AS pains,
         sum(steps.glories) AS glories
