@@ -13,7 +13,7 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-faults check bench up lock clean
+.PHONY: help demo test test-slow test-faults check bench up lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -21,8 +21,11 @@ help: ## List the targets
 demo: $(STAMP) ## Run the whole pipeline on this machine, with an embedded broker and engine
 	@$(BIN)/touchline demo
 
-test: $(STAMP) ## Run the tests; ARGS='-k name' for some of them
-	@$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder $(ARGS)
+test: $(STAMP) ## Run the tests but the slow ones; ARGS='-k name' for some of them
+	@$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder -m 'not slow' $(ARGS)
+
+test-slow: $(STAMP) ## Run the slow tests: real logs, replays, every query with every filter
+	@$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder -m slow $(ARGS)
 
 test-faults: $(STAMP) ## Kill workers at random, twenty times
 	@FAULT_CYCLES=20 $(BIN)/python -m pytest -m faults $(ARGS)

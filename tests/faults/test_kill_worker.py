@@ -82,6 +82,7 @@ def test_killed_at_random_and_started_again(tmp_path):
         line.check_rebuilt()
 
 
+@pytest.mark.slow
 @pytest.mark.faults
 @pytest.mark.timeout(600)
 def test_replay_and_two_workers_change_nothing(tmp_path):

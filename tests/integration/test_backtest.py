@@ -234,6 +234,7 @@ def test_a_window_asks_for_what_touches_it(filled: Filled, rules: Path) -> None:
     assert (after.moment_differences, after.promise_differences) == ([], [])
 
 
+@pytest.mark.slow
 def test_applied_it_is_shown_and_applied_again_it_writes_nothing(
     filled: Filled, rules: Path
 ) -> None:

@@ -23,6 +23,7 @@ from tests.line import Line, running_line
 
 pytestmark = [
     pytest.mark.integration,
+    pytest.mark.slow,
     pytest.mark.skipif(MISSING is not None, reason=str(MISSING)),
 ]
 

@@ -32,6 +32,7 @@ def touchline(folder, *arguments):
     )
 
 
+@pytest.mark.slow
 def test_the_demo_of_the_issue(tmp_path):
     arguments = ["demo", "--customers", "500", "--days", "30", "--seed", "7", "--json"]
     done = touchline(tmp_path, *arguments)

@@ -25,7 +25,7 @@ from tests.integration.warehouse_records import rebuild
 from tests.integration.warehouse_walks import Walk
 from tests.offline_worker import OfflineWorker
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 PLAN = Plan(customers=200, days=60, seed=5, malformed=0)
 LOADED = catalog.load()

@@ -84,7 +84,7 @@ class Filled:
         return {key: (found["pains"], found["glories"]) for key, found in numbers.items()}
 
 
-@pytest.fixture(scope="module", params=[1, 2, 3])
+@pytest.fixture(scope="module", params=[1, 2])
 def filled(request: pytest.FixtureRequest, make: Make) -> Filled:
     made = records(request.param)
     client = make()
@@ -380,6 +380,7 @@ def everything(client: Client) -> list[Any]:
     return asked + [run(client, name, given.get(name)).rows for name in names]
 
 
+@pytest.mark.slow
 def test_order_batches_and_merges_change_nothing(filled: Filled, make: Make) -> None:
     first = everything(filled.client)
     other = make()

@@ -29,7 +29,7 @@ from tests.integration.warehouse_moments import fill
 from tests.integration.warehouse_oracle import events
 from tests.integration.warehouse_records import START, Record, insert, rebuild, record
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 EVER = {
     "since": datetime(1970, 1, 1, tzinfo=timezone.utc),

@@ -30,7 +30,7 @@ from tests.integration.warehouse_moments import fill, moments, promises
 from tests.integration.warehouse_records import insert, rebuild, records
 from tests.offline_worker import OfflineWorker
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 Filters = Mapping[str, str]
 #: Parameters beside the filters.

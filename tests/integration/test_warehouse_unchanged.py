@@ -21,7 +21,7 @@ from pipeline.warehouse.query_files import named_queries
 from tests.integration.warehouse_engine import engine
 from tests.offline_worker import OfflineWorker
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 Value = tuple[str, str, bytes]
 #: When something was computed, found or stored, and where the record stands, differs by nature.

@@ -23,7 +23,7 @@ from tests.integration.warehouse_engine import engine
 from tests.integration.warehouse_records import Record, insert, rebuild, records
 from tests.integration.warehouse_walks import Step, Walk
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 GAP = timedelta(days=14)
 OUTCOMES = ["bought", "heard", "never"]
