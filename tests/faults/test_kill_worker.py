@@ -85,11 +85,11 @@ def test_killed_at_random_and_started_again(tmp_path):
 @pytest.mark.slow
 @pytest.mark.faults
 @pytest.mark.timeout(600)
-def test_replay_and_two_workers_change_nothing(tmp_path):
+def test_replay_and_three_workers_change_nothing(tmp_path):
     with running_line(tmp_path / "home", partitions=4, idle=1.0) as line:
         line.produce(Plan(customers=120, days=30, seed=11))
-        line.worker()
-        line.worker()
+        for _ in range(3):
+            line.worker()
         line.drain()
         check_everything(line)
         check_moments(line)
