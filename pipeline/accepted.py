@@ -15,45 +15,45 @@ class AcceptedRating(Protocol):
     """As ``schemas.interaction.Rating``."""
 
     @property
-    def scale(self) -> str: ...  # noqa: D102  # described there, as everything below
+    def scale(self) -> str: ...
     @property
-    def score(self) -> float: ...  # noqa: D102
+    def score(self) -> float: ...
 
 
 class Accepted(Protocol):
     """As ``schemas.interaction.Envelope``, which describes the fields."""
 
     @property
-    def event_id(self) -> str: ...  # noqa: D102
+    def event_id(self) -> str: ...
     @property
-    def schema_version(self) -> str: ...  # noqa: D102
+    def schema_version(self) -> str: ...
     @property
-    def channel(self) -> str: ...  # noqa: D102
+    def channel(self) -> str: ...
     @property
-    def action(self) -> str: ...  # noqa: D102
+    def action(self) -> str: ...
     @property
-    def occurred_at(self) -> datetime: ...  # noqa: D102
+    def occurred_at(self) -> datetime: ...
     @property
-    def sent_at(self) -> datetime | None: ...  # noqa: D102
+    def sent_at(self) -> datetime | None: ...
     @property
-    def identifiers(self) -> dict[str, str]: ...  # noqa: D102
+    def identifiers(self) -> dict[str, str]: ...
     @property
-    def case_ids(self) -> dict[str, str]: ...  # noqa: D102
+    def case_ids(self) -> dict[str, str]: ...
     @property
-    def segment(self) -> str | None: ...  # noqa: D102
+    def segment(self) -> str | None: ...
     @property
-    def need(self) -> str | None: ...  # noqa: D102
+    def need(self) -> str | None: ...
     @property
-    def language(self) -> str | None: ...  # noqa: D102
+    def language(self) -> str | None: ...
     @property
-    def rating(self) -> AcceptedRating | None: ...  # noqa: D102
+    def rating(self) -> AcceptedRating | None: ...
     @property
-    def sentiment(self) -> float | None: ...  # noqa: D102
+    def sentiment(self) -> float | None: ...
     @property
-    def currency(self) -> str | None: ...  # noqa: D102
+    def currency(self) -> str | None: ...
     @property
-    def amount(self) -> Decimal | None: ...  # noqa: D102
+    def amount(self) -> Decimal | None: ...
     @property
-    def promise_due_at(self) -> datetime | None: ...  # noqa: D102
+    def promise_due_at(self) -> datetime | None: ...
     @property
-    def direction(self) -> str | None: ...  # noqa: D102
+    def direction(self) -> str | None: ...

@@ -40,12 +40,14 @@ class Refresher:
         self._every = every
         self._lock = threading.Lock()
         self._pending: list[Change] = []
-        self._partitions: frozenset[int] | None = None
+        self._partitions: frozenset[int] = frozenset()
+        self._assignment = 0
 
     def assign(self, partitions: Collection[int]) -> None:
         """Take over partitions, with what their last owner left."""
         with self._lock:
             self._partitions, self._pending = frozenset(partitions), []
+            self._assignment += 1  # also where the partitions are the same as before
 
     def changed(self, customers: Iterable[tuple[int, str]]) -> None:
         """Note customers; blocks until that is stored. As ``Journeys.changed``."""
@@ -59,16 +61,15 @@ class Refresher:
         Raises:
             FatalError: ClickHouse refuses it for good.
         """
-        known: frozenset[int] | None = None
-        due = monotonic()
+        taken_over, due = 0, monotonic()
         while True:
             await asyncio.sleep(TICK)
             if monotonic() < due:
                 continue
             began = monotonic()
             try:
-                if self._partitions != known:
-                    known = await in_thread(self._take_over)
+                if self._assignment != taken_over:
+                    taken_over = await in_thread(self._take_over)
                 done = await in_thread(self._refresh)
             except RetryableError as error:
                 log.warning("journeys not refreshed, next try in %.0f s: %s", PAUSE, error)
@@ -79,14 +80,15 @@ class Refresher:
                 log.info("refreshed the journeys of %d customers in %.1f s", done, took)
                 due = monotonic() + max(self._every, REST * took)
 
-    def _take_over(self) -> frozenset[int] | None:
-        partitions = self._partitions
-        if partitions:
-            left = self._journeys.pending(partitions)
-            with self._lock:
-                if self._partitions == partitions:
-                    self._pending = [*{*left, *self._pending}]
-        return partitions
+    def _take_over(self) -> int:
+        """Take up what is noted for the partitions; return which assignment that was for."""
+        with self._lock:
+            assignment, partitions = self._assignment, self._partitions
+        left = self._journeys.pending(partitions) if partitions else []
+        with self._lock:
+            if self._assignment == assignment:
+                self._pending = [*{*left, *self._pending}]
+        return assignment
 
     def _refresh(self) -> int:
         with self._lock:

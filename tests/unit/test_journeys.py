@@ -21,6 +21,7 @@ class Kept:
         self.noted = list(left)
         self.refreshed: list[Change] = []
         self.errors: list[Exception] = []
+        self.before_refresh: list[Callable[[], object]] = []
 
     def changed(self, customers: Iterable[tuple[int, str]]) -> list[Change]:
         made = [Change(partition, uuid4(), 1) for partition, _ in customers]
@@ -35,6 +36,8 @@ class Kept:
         ]
 
     def refresh(self, changes: Sequence[Change]) -> int:
+        if self.before_refresh:
+            self.before_refresh.pop(0)()
         if self.errors:
             raise self.errors.pop(0)
         self.refreshed += changes
@@ -83,6 +86,20 @@ def test_what_the_last_owner_left_is_taken_up_and_what_is_others_is_not() -> Non
     kept = Kept(left)
     run(kept, lambda refresher: refresher.assign([0, 2]), 2)
     assert sorted(kept.refreshed) == [left[0], left[2]]
+
+
+def test_the_same_partitions_once_more_forget_nothing() -> None:
+    kept = Kept()
+
+    def work(refresher: Refresher) -> None:
+        refresher.assign([0])
+        # while the first is refreshed another is noted, and then Kafka assigns anew
+        kept.before_refresh = [lambda: (refresher.changed([(0, "b")]), refresher.assign([0]))]
+        refresher.changed([(0, "a")])
+
+    run(kept, work, 2)
+    assert sorted(kept.refreshed) == sorted(kept.noted)
+    assert len(kept.noted) == 2
 
 
 def test_a_failure_forgets_nothing() -> None:
