@@ -13,12 +13,14 @@ from schemas.catalog import Catalog
 from schemas.interaction import INTERACTION
 from schemas.mapping import Mapping
 from schemas.moment import Moment
+from schemas.notification import Notification
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _CONTRACTS: dict[str, tuple[TypeAdapter[Any], str]] = {
     "interaction": (INTERACTION, "Touchline interaction"),
     "catalog": (TypeAdapter(Catalog), "Touchline catalog"),
     "moment": (TypeAdapter(Moment), "Touchline moment of truth"),
+    "notification": (TypeAdapter(Notification), "Touchline notification of an alert"),
     "mapping": (TypeAdapter(Mapping), "Touchline mapping of a foreign log"),
 }
 
@@ -31,7 +33,7 @@ def json_schema(contract: str) -> dict[str, Any]:
 
 def schema(
     contract: Annotated[
-        Literal["interaction", "catalog", "mapping", "moment"],
+        Literal["interaction", "catalog", "mapping", "moment", "notification"],
         typer.Argument(help="Which contract."),
     ],
 ) -> None:

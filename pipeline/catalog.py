@@ -2,7 +2,8 @@
 
 Beyond the types of ``schemas.catalog`` it checks what only the whole file shows: names used twice,
 references to things that are not there, and rules that can never match because earlier ones take
-everything they could. ``pipeline.rule_checks`` does so for promises and for rules of moments.
+everything they could. ``pipeline.rule_checks`` does so for promises and for rules of moments,
+``pipeline.alert_checks`` for routes and destinations.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from pipeline import rule_checks
+from pipeline import alert_checks, rule_checks
 from pipeline.coverage import shadowed
 from pipeline.errors import CatalogError, Problem
 from pipeline.toml_lines import TomlPath, TomlSource, read_text
@@ -108,6 +109,7 @@ def _check(catalog: Catalog) -> Iterator[rule_checks.Finding]:
         yield ("stages", 0, "weight"), (f"the weights sum to {total:g}", "make it 1")
     yield from shadowed(catalog)
     yield from rule_checks.problems(catalog)
+    yield from alert_checks.problems(catalog)
 
 
 def _references(

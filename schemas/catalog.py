@@ -2,9 +2,10 @@
 
 Channels, needs, lifecycle stages, segments, facts and touchpoints with the rules that recognise
 them; outcomes that journeys come to; calendars, promises and the rules that find moments of truth
-(``schemas.rules``). A catalog is a TOML file of this shape; ``catalogs/default.toml`` is the one
-that ships. Vocabulary: touchpoint kinds after Brigman (communication, human, physical, sensory) and
-the practical three (digital, human, physical).
+(``schemas.rules``); routes and destinations of alerts (``schemas.alerts``). A catalog is a TOML
+file of this shape; ``catalogs/default.toml`` is the one that ships. Vocabulary: touchpoint kinds
+after Brigman (communication, human, physical, sensory) and the practical three (digital, human,
+physical).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from schemas.alerts import Destination, Route
 from schemas.entry import Condition, Duration, Entry, FieldPath, Version, as_condition, as_list
 from schemas.rules import Rule, Strikes, Trust
 from schemas.terms import Calendar, Promise
@@ -150,3 +152,9 @@ class Catalog(Entry):
         None, description="Many unresolved pains; not looked for if unset."
     )
     trust: Trust = Field(default_factory=Trust)
+    destinations: list[Destination] = Field(
+        default_factory=list, description="Where alerts are delivered."
+    )
+    routes: list[Route] = Field(
+        default_factory=list, description="A moment takes the first that matches it."
+    )

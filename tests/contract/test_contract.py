@@ -16,7 +16,9 @@ EXAMPLES = sorted(SCHEMAS.glob("examples/*/*/*.json"))
 CHANNELS = known_channels(catalog.load().channels)
 
 
-@pytest.mark.parametrize("contract", ["interaction", "catalog", "mapping", "moment"])
+@pytest.mark.parametrize(
+    "contract", ["interaction", "catalog", "mapping", "moment", "notification"]
+)
 def test_the_exported_schema_is_the_models(contract):
     exported = json.loads((SCHEMAS / "json" / f"{contract}.json").read_text())
     assert exported == json_schema(contract), f"touchline schema {contract} says otherwise"
