@@ -44,6 +44,18 @@ def due_at(term: timedelta, calendar: Calendar | None) -> DueAt:
     return lambda begin: _over(begin, length, calendar)
 
 
+def opening(at: int, calendar: Calendar) -> int:
+    """Return when a calendar is next open: ``at`` itself where it is open then.
+
+    Args:
+        at: Microseconds since 1970, UTC.
+        calendar: The open hours. One that hardly ever opens is taken for always open.
+    """
+    for opens, _ in _open(at, calendar):
+        return max(opens, at)
+    return at
+
+
 def _over(begin: int, length: int, calendar: Calendar) -> int:
     left = length
     opens = begin
