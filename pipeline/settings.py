@@ -167,6 +167,29 @@ class Settings(BaseSettings):
         "it still keeps its partitions.",
     )
 
+    # --- metrics, health and alarms ----------------------------------------------------------
+    status_host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="Address on which /metrics, /healthz and /readyz are answered.",
+    )
+    status_port: int | None = Field(
+        None,
+        ge=0,
+        le=65_535,
+        description="Port for that; 0 takes a free one and logs it. Not answered when unset.",
+    )
+    alarm_lag_seconds: float = Field(
+        300.0, gt=0, le=604_800, description="A worker further behind than this raises an alarm."
+    )
+    alarm_stuck_seconds: float = Field(
+        120.0,
+        gt=0,
+        le=86_400,
+        description="A worker that has something to do and gets nothing done for so long raises "
+        "an alarm.",
+    )
+
     # --- privacy ----------------------------------------------------------------------------
     pepper: SecretStr | None = Field(
         None,
