@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 import aiokafka
 from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.consumer.subscription_state import SubscriptionState
+from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
@@ -99,16 +100,18 @@ class ChunkSchema(Schema[None, Any]):
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that owns the aiokafka consumer: fetches chunks, commits offsets."""
 
+    #: Faust's own assigns round robin over all partitions; ranges give a worker the same partition
+    #: numbers of every topic, so that it sees all channels of its customers.
+    assignor: type[AbstractPartitionAssignor] = RangePartitionAssignor
+
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
-        # Faust's own assigns round robin over all partitions; ranges give a worker the same
-        # partition numbers of every topic, so that it sees all channels of its customers.
         conf = self.app.conf
-        self._assignor = RangePartitionAssignor
+        self._assignor = self.assignor
         return aiokafka.AIOKafkaConsumer(
             client_id=conf.broker_client_id,
             group_id=conf.id,
             bootstrap_servers=driver.server_list(transport.url, transport.default_port),
-            partition_assignment_strategy=[RangePartitionAssignor],
+            partition_assignment_strategy=[self.assignor],
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",

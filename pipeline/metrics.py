@@ -26,6 +26,9 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 #: Seconds of one flush, and of a refresh of the journeys: from a few records to a long history.
 _WORK_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
+#: Seconds until an alert is delivered: from one batch to a destination that was down for a day.
+_DELIVERY_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1_800.0, 7_200.0, 86_400.0)
+
 
 class Metrics:
     """What every process that keeps running shows. Every method may be called in any thread.
@@ -253,3 +256,129 @@ class WorkerMetrics(Metrics):
             registry=registry,
             buckets=_WORK_SECONDS,
         )
+
+
+class AlertMetrics(Metrics):
+    """What an alerter shows beside what every process does; told by the courier of deliveries.
+
+    Args:
+        catalog_version: Version of the catalog with the routes.
+        alarms: The reasons for which it can raise an alarm.
+        destinations: Ids of the destinations.
+    """
+
+    def __init__(
+        self, catalog_version: str, alarms: Iterable[str], destinations: Iterable[str]
+    ) -> None:
+        super().__init__("alerter", catalog_version, alarms)
+        self._rounds()
+        self._deliveries()
+        for destination in destinations:
+            self.waiting.labels(destination).set(0)
+            self.circuit_open.labels(destination).set(0)
+
+    def _rounds(self) -> None:
+        registry = self.registry
+        self.active = Gauge(
+            "touchline_alerter_active",
+            "1 while this alerter has the moments, 0 while it stands by.",
+            registry=registry,
+        )
+        self.revisions = Counter(
+            "touchline_alert_revisions_total",
+            "Revisions of moments that were looked at and stored.",
+            registry=registry,
+        )
+        self.invalid = Counter(
+            "touchline_alert_records_invalid_total",
+            "Records of the topic of moments that are none; they are logged with their place.",
+            registry=registry,
+        )
+        self.decided = Counter(
+            "touchline_alert_decisions_total",
+            "Decisions on moments: alerted, held or suppressed, and for which reason.",
+            ("decision", "reason"),
+            registry=registry,
+        )
+        self.opened = Counter(
+            "touchline_alerts_opened_total",
+            "Alerts that were opened, by route.",
+            ("route",),
+            registry=registry,
+        )
+        self.closed = Counter(
+            "touchline_alerts_closed_total",
+            "Alerts whose moments are all closed, by route.",
+            ("route",),
+            registry=registry,
+        )
+
+    def _deliveries(self) -> None:
+        registry = self.registry
+        self.delivered = Counter(
+            "touchline_alert_deliveries_total",
+            "Deliveries that ended, by what became of them: sent, dead, superseded or skipped.",
+            ("destination", "status"),
+            registry=registry,
+        )
+        self.failures = Counter(
+            "touchline_alert_failures_total",
+            "Tries of deliveries that failed, by cause.",
+            ("destination", "cause"),
+            registry=registry,
+        )
+        self.delivery_seconds = Histogram(
+            "touchline_alert_delivery_seconds",
+            "Seconds from when a moment became one until a destination took its notification.",
+            ("destination",),
+            registry=registry,
+            buckets=_DELIVERY_SECONDS,
+        )
+        self.outbox_seconds = Histogram(
+            "touchline_alert_outbox_seconds",
+            "Seconds from when a notification was decided until its destination took it.",
+            ("destination",),
+            registry=registry,
+            buckets=_DELIVERY_SECONDS,
+        )
+        self.waiting = Gauge(
+            "touchline_alert_deliveries_waiting",
+            "Deliveries without an outcome.",
+            ("destination",),
+            registry=registry,
+        )
+        self.circuit_open = Gauge(
+            "touchline_alert_circuit_open",
+            "1 while nothing is sent to a destination because it failed again and again.",
+            ("destination",),
+            registry=registry,
+        )
+
+    # --- what the courier tells -------------------------------------------------------------------
+
+    def sent(self, destination: str, action: str, waited: float, since: float | None) -> None:
+        """Count a delivery that was taken; the arguments are those of ``CourierEvents``."""
+        self.delivered.labels(destination, "sent").inc()
+        self.outbox_seconds.labels(destination).observe(waited)
+        if since is not None and action == "trigger":
+            self.delivery_seconds.labels(destination).observe(max(since, 0.0))
+
+    def failed(self, destination: str, cause: str) -> None:
+        """Count a try that failed."""
+        self.failures.labels(destination, cause).inc()
+
+    def dead(self, destination: str, action: str) -> None:
+        """Count a delivery that was given up."""
+        self.delivered.labels(destination, "dead").inc()
+
+    def superseded(self, destination: str) -> None:
+        """Count an update that a later one replaced."""
+        self.delivered.labels(destination, "superseded").inc()
+
+    def skipped(self, destination: str) -> None:
+        """Count a resolve of what was never told."""
+        self.delivered.labels(destination, "skipped").inc()
+
+    def circuit(self, destination: str, state: str) -> None:
+        """Show the state of a circuit breaker."""
+        self.circuit_open.labels(destination).set(state != "closed")

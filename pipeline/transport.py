@@ -39,6 +39,8 @@ REVOKE_COMMIT_SECONDS = 5.0
 class Consumer(driver.Consumer):
     """Faust's consumer, on chunks, committing what the agent declared processed."""
 
+    thread: type[ConsumerThread] = ConsumerThread
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._begun: dict[TP, int] = {}
         self._expected: dict[TP, int] = {}
@@ -48,7 +50,7 @@ class Consumer(driver.Consumer):
         super().__init__(*args, **kwargs)
 
     def _new_consumer_thread(self) -> ConsumerThread:
-        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+        return self.thread(self, loop=self.loop, beacon=self.beacon)
 
     # --- what the agent says ------------------------------------------------------------------
 

@@ -49,8 +49,10 @@ PRODUCER_BATCH_BYTES = 262_144
 class Worker(faust.App):
     """Faust with our transport and nothing that Touchline does not use."""
 
+    transport_class: type[Transport] = Transport
+
     def _new_transport(self) -> Any:
-        return Transport(self.conf.broker_consumer, self)
+        return self.transport_class(self.conf.broker_consumer, self)
 
     async def on_start(self) -> None:
         """Start, and look for garbage in cycles less often.
@@ -83,7 +85,7 @@ def create(
         journeys: On the same, with a client of its own.
         ids: Id of every input topic, from ``topics.ensure``.
     """
-    app = Worker(settings.kafka_group, **_options(settings))
+    app = Worker(settings.kafka_group, **options(settings))
     rules = Rules(catalog)
     detection = Detection(settings, rules, ledger, sink, ids)
     steps = Steps(
@@ -145,8 +147,13 @@ def alive_file(settings: Settings) -> Path:
     return settings.home / "worker.alive"
 
 
-def _options(settings: Settings) -> dict[str, Any]:
-    options: dict[str, Any] = {
+def options(settings: Settings) -> dict[str, Any]:
+    """Return what Faust is told: nothing of its own storing, web server or acknowledging.
+
+    Args:
+        settings: With a Kafka address filled in.
+    """
+    told: dict[str, Any] = {
         "broker": [f"aiokafka://{server}" for server in bootstrap_servers(settings)],
         "autodiscover": False,
         "broker_commit_interval": 0.5,
@@ -176,12 +183,12 @@ def _options(settings: Settings) -> dict[str, Any]:
     context = ssl_context(settings)
     credentials = sasl_credentials(settings)
     if credentials is not None:
-        options["broker_credentials"] = SASLCredentials(
+        told["broker_credentials"] = SASLCredentials(
             username=credentials[0],
             password=credentials[1],
             ssl_context=context,
             mechanism=settings.kafka_sasl_mechanism,
         )
     elif context is not None:
-        options["broker_credentials"] = context
-    return options
+        told["broker_credentials"] = context
+    return told

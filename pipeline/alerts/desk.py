@@ -18,7 +18,7 @@ from pipeline.alerts.deliveries import Delivery
 from pipeline.alerts.routing import Routing, common
 from pipeline.alerts.state import Alert, Order, Reason, Seen
 from pipeline.alerts.telling import Telling
-from pipeline.alerts.wording import Wording
+from pipeline.alerts.phrases import Wording
 from schemas.alerts import Route
 from schemas.moment import Moment
 from schemas.notification import alert_id

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from pipeline.alerts.deliveries import Delivery
 from pipeline.alerts.state import Alert
-from pipeline.alerts.wording import Wording
+from pipeline.alerts.phrases import Wording
 from schemas.alerts import Route
 from schemas.notification import Action
 
