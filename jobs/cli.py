@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 from jobs.console import careful_output, err, out
 from pipeline.errors import CatalogError, TouchlineError
 
-#: Subcommands in the order of the help, each with its module and function.
+#: Subcommands in the order of the help, each with its module and its function, or its group.
 COMMANDS = {
     "demo": ("jobs.demo", "demo"),
     "up": ("jobs.up", "up"),
@@ -32,6 +32,7 @@ COMMANDS = {
     "backtest": ("jobs.backtest", "backtest"),
     "rebuild": ("jobs.rebuild", "rebuild"),
     "migrate": ("jobs.migrate", "migrate"),
+    "alerts": ("jobs.alerts", "alerts"),
     "check": ("jobs.check", "check"),
     "schema": ("jobs.schema", "schema"),
     "settings": ("jobs.show_settings", "show_settings"),
@@ -65,8 +66,13 @@ class Commands(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         module, function = COMMANDS[cmd_name]
+        found = getattr(import_module(module), function)
+        if isinstance(found, typer.Typer):
+            group = typer.main.get_command(found)
+            group.name = cmd_name
+            return group
         single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        single.command(cmd_name)(getattr(import_module(module), function))
+        single.command(cmd_name)(found)
         return typer.main.get_command(single)
 
 

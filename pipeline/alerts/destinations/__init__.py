@@ -1,0 +1,1 @@
+"""How one notification reaches one destination: a module for each type of destination."""
