@@ -23,6 +23,7 @@ COMMANDS = {
     "demo": ("jobs.demo", "demo"),
     "up": ("jobs.up", "up"),
     "worker": ("jobs.worker", "command"),
+    "alerter": ("jobs.alerter", "command"),
     "produce": ("jobs.produce", "produce"),
     "ingest": ("jobs.ingest", "ingest"),
     "simulate": ("jobs.simulate", "simulate"),

@@ -6,10 +6,11 @@ Importing this module reads nothing; the application is built when somebody asks
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -26,6 +27,7 @@ from pipeline.warehouse.lifecycle import check_terms
 from pipeline.warehouse.migrate import check_schema, migrate
 from pipeline.warehouse.refresh import Journeys, never_built
 
+_App = TypeVar("_App")
 log = logging.getLogger(__name__)
 
 #: Seconds a starting worker waits for Kafka and ClickHouse to answer.
@@ -44,15 +46,11 @@ def build(chosen: settings.Settings) -> worker.Worker:
         CatalogError: The catalog cannot be used.
     """
     loaded = catalog.load(chosen.catalog)
-    if (chosen.embedded_kafka or chosen.embedded_clickhouse) and not stack.running(chosen.home):
-        raise FatalError(
-            f"no embedded stack runs in {chosen.home} (fix: run `touchline up` in another "
-            "terminal, or set TOUCHLINE_KAFKA and TOUCHLINE_CLICKHOUSE)"
-        )
+    require_stack(chosen)
     with ExitStack() as parts:
         connected = parts.enter_context(stack.endpoints(chosen, kafka=True, clickhouse=True))
         ready = connected.settings
-        return _patiently(lambda: _wire(ready, loaded, connected.embedded_clickhouse))
+        return patiently(lambda: _wire(ready, loaded, connected.embedded_clickhouse))
 
 
 def _wire(ready: settings.Settings, loaded: catalog.LoadedCatalog, embedded: bool) -> worker.Worker:
@@ -74,12 +72,29 @@ def _wire(ready: settings.Settings, loaded: catalog.LoadedCatalog, embedded: boo
     )
 
 
-def _patiently(attempt: Any) -> worker.Worker:
+def require_stack(chosen: settings.Settings) -> None:
+    """Make sure that the embedded stack runs where it is needed.
+
+    Raises:
+        FatalError: It does not.
+    """
+    if (chosen.embedded_kafka or chosen.embedded_clickhouse) and not stack.running(chosen.home):
+        raise FatalError(
+            f"no embedded stack runs in {chosen.home} (fix: run `touchline up` in another "
+            "terminal, or set TOUCHLINE_KAFKA and TOUCHLINE_CLICKHOUSE)"
+        )
+
+
+def patiently(attempt: Callable[[], _App]) -> _App:
+    """Return what an attempt builds, tried again while servers are not ready yet.
+
+    Raises:
+        RetryableError: They were not within ``START_SECONDS``.
+    """
     deadline = monotonic() + START_SECONDS
     while True:
         try:
-            built: worker.Worker = attempt()
-            return built
+            return attempt()
         except RetryableError as error:
             if monotonic() > deadline:
                 raise

@@ -15,10 +15,10 @@ from itertools import count
 from uuid import UUID
 
 from pipeline.alerts.deliveries import Delivery
+from pipeline.alerts.phrases import Wording
 from pipeline.alerts.routing import Routing, common
 from pipeline.alerts.state import Alert, Order, Reason, Seen
 from pipeline.alerts.telling import Telling
-from pipeline.alerts.phrases import Wording
 from schemas.alerts import Route
 from schemas.moment import Moment
 from schemas.notification import alert_id

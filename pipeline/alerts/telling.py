@@ -6,8 +6,8 @@ from collections.abc import Collection
 from datetime import datetime
 
 from pipeline.alerts.deliveries import Delivery
-from pipeline.alerts.state import Alert
 from pipeline.alerts.phrases import Wording
+from pipeline.alerts.state import Alert
 from schemas.alerts import Route
 from schemas.notification import Action
 
