@@ -9,13 +9,17 @@ from contextlib import nullcontext, redirect_stdout
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import typer
+from rich.table import Table
 
 from jobs.console import err, out
+from jobs.ordering import journal, say
+from jobs.tables import instant
 from pipeline.alerts.answers import Answer, DeliveryError, Sender
 from pipeline.alerts.destinations.opening import open_sender
+from pipeline.alerts.orders import dead_letters, leave, order
 from pipeline.alerts.safe_http import SafeHttp
 from pipeline.alerts.sample import sample
 from pipeline.catalog import load as load_catalog
@@ -137,3 +141,78 @@ def _print(destination: str, row: dict[str, Any]) -> None:
     said = f"{destination}: {row['action']} {'taken' if row['taken'] else 'not taken'}"
     console = out if row["taken"] else err
     console.print(f"{said}{status}{detail}", markup=False, soft_wrap=True)
+
+
+@alerts.command("list")
+def list_open(
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Most alerts shown.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the alerts that are open, the worst first."""
+    with journal() as kept:
+        found = kept.open_alerts(limit)
+    if as_json:
+        rows = [
+            {
+                "alert_id": str(item.alert_id),
+                "severity": item.severity,
+                "route": item.route,
+                "group": item.group,
+                "owners": item.owners,
+                "moments": item.count,
+                "open": item.open,
+                "opened_at": item.opened_at.isoformat(),
+                "acknowledged_by": item.acknowledged_by,
+            }
+            for item in found
+        ]
+        out.print_json(json.dumps(rows))
+        return
+    if not found:
+        err.print("no alert is open")
+        return
+    table = Table(
+        "alert", "severity", "since (UTC)", "open", "what", "owner", "seen to by", box=None
+    )
+    for item in found:
+        what = ", ".join(item.group.values()) or item.route
+        opened, owners = instant(item.opened_at), ", ".join(item.owners)
+        cells = (str(item.alert_id)[:8], item.severity, opened, f"{item.open} of {item.count}")
+        table.add_row(*cells, what, owners, item.acknowledged_by)
+    out.print(table)
+
+
+@alerts.command("redeliver")
+def redeliver(
+    destination: Annotated[
+        str, typer.Option(help="Only to this destination; to any when not given.")
+    ] = "",
+    alert: Annotated[str, typer.Option(help="Only of this alert, by its whole id.")] = "",
+    by: Annotated[str | None, typer.Option(help="Who wants it; you when not given.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what there is.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Deliver dead letters again: notifications that were given up.
+
+    What a later notification made superfluous stays where it is: a pain that was already told to
+    be mended is not raised again.
+    """
+    wanted = order("redeliver", by)
+    wanted.destination = destination
+    if alert:
+        try:
+            wanted.alert_id = UUID(alert)
+        except ValueError:
+            raise typer.BadParameter("must be the whole id", param_hint="--alert") from None
+    with journal() as kept:
+        dead = dead_letters(kept, wanted)
+        taken = leave(kept, [wanted]) if dead and not dry_run else False
+    if as_json:
+        told = {"dead_letters": len(dead), "dry_run": dry_run, "taken_up": taken}
+        out.print_json(json.dumps(told))
+    elif not dead:
+        err.print("there are no dead letters")
+    elif dry_run:
+        err.print(f"{len(dead)} dead letters would be delivered again")
+    else:
+        say(taken, f"{len(dead)} dead letters are delivered again")

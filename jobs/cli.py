@@ -34,6 +34,8 @@ COMMANDS = {
     "rebuild": ("jobs.rebuild", "rebuild"),
     "migrate": ("jobs.migrate", "migrate"),
     "alerts": ("jobs.alerts", "alerts"),
+    "ack": ("jobs.ack", "ack"),
+    "silence": ("jobs.silence", "silence"),
     "check": ("jobs.check", "check"),
     "schema": ("jobs.schema", "schema"),
     "settings": ("jobs.show_settings", "show_settings"),

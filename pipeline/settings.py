@@ -96,6 +96,12 @@ class Settings(BaseSettings):
     keep_rejections_days: int | None = Field(
         None, ge=1, le=36_500, description="Days that the reason of a rejection is kept."
     )
+    keep_alerts_days: int | None = Field(
+        None,
+        ge=7,
+        le=36_500,
+        description="Days that alerts, decisions on moments and deliveries are kept.",
+    )
 
     # --- limits of the role of readers, for `touchline migrate --roles` ----------------------
     reader_seconds: int = Field(

@@ -112,6 +112,10 @@ class Heard:
         if len(self._alerts) > MOST_REMEMBERED:
             self._alerts.popitem(last=False)
 
+    def forget(self, alert: UUID) -> None:
+        """Forget what was heard of an alert, to tell it again."""
+        self._alerts.pop(alert, None)
+
     def ended(self, delivery: Delivery) -> bool:
         """Return whether this one, or a later one of its alert, is known to have ended."""
         return self._alerts.get(delivery.alert_id, (0, False))[0] >= delivery.sequence

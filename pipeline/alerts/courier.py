@@ -82,6 +82,17 @@ class Courier:
         for name in sorted(unknown):
             log.warning("there is no destination %s (any more): what is for it stays pending", name)
 
+    def again(self, deliveries: Iterable[Delivery]) -> None:
+        """Take deliveries that had ended and are to be made again, pending in the outbox.
+
+        Args:
+            deliveries: Those of an alert and destination that follow everything it was sent of it.
+        """
+        for delivery in sorted(deliveries, key=lambda delivery: delivery.sequence):
+            lane = self._lanes.get(delivery.destination)
+            if lane is not None:
+                lane.again(delivery)
+
     def waiting(self) -> Mapping[str, int]:
         """Return how many deliveries of each destination have no written outcome yet."""
         return {name: lane.waiting for name, lane in self._lanes.items()}

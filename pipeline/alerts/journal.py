@@ -72,6 +72,17 @@ WHERE kind = 'delivery'
     )
 ORDER BY id, part, sequence
 """
+_NAMED = """
+SELECT DISTINCT alert_id FROM alert_records FINAL
+WHERE (kind = 'alert' OR (kind = 'moment' AND status = 'alerted'))
+    AND startsWith(toString(id), {name:String})
+LIMIT 100
+"""
+_OPEN_ALERTS = """
+SELECT body FROM alert_records FINAL WHERE kind = 'alert' AND status = 'open'
+ORDER BY indexOf(['low', 'medium', 'high', 'critical'], severity) DESC, created_at DESC
+LIMIT {limit:UInt32}
+"""
 _LAST_VERSION = "SELECT max(version) FROM alert_records"
 _LATELY = """
 SELECT customer_key, touchpoint, channel
@@ -155,6 +166,18 @@ class Journal:
     def alerts(self, ids: Collection[UUID]) -> list[Alert]:
         """Return alerts."""
         return list(self._bodies(_ALERT, "alert", ids))
+
+    def named(self, name: str) -> list[UUID]:
+        """Return the alerts whose id, or the id of a moment of theirs, begins so; at most 100."""
+        with explained():
+            rows = self._client.query(_NAMED, parameters={"name": name}).result_rows
+        return [row[0] for row in rows]
+
+    def open_alerts(self, limit: int) -> list[Alert]:
+        """Return open alerts, the worst first and of those the newest."""
+        with explained():
+            rows = self._client.query(_OPEN_ALERTS, parameters={"limit": limit}).result_rows
+        return [_ALERT.validate_json(body) for (body,) in rows]
 
     def hot_alerts(self, now: datetime) -> list[Alert]:
         """Return the open alerts that can do something by themselves."""

@@ -108,6 +108,11 @@ class Lane:
             self._turns.wait(queue, now, min(wait, LONGEST_ASKED), asked=True)
         self._wake.set()
 
+    def again(self, delivery: Delivery) -> None:
+        """Take a delivery that had ended, and all that follow it."""
+        self._heard.forget(delivery.alert_id)
+        self.put(delivery)
+
     async def run(self) -> None:
         """Deliver until cancelled."""
         try:

@@ -10,13 +10,6 @@ from schemas.catalog import Catalog
 from schemas.notification import Action, Notification, Told
 from schemas.rules import STRIKES
 
-_DONE = {
-    "trigger": "",
-    "update": "Update: ",
-    "acknowledge": "Acknowledged: ",
-    "resolve": "Resolved: ",
-}
-
 
 class Wording:
     """Says things with the names that the catalog has for them.
@@ -56,7 +49,7 @@ class Wording:
             kind=alert.kind,
             severity=alert.severity,
             owner=owner,
-            title=self._title(alert, action),
+            title=self._title(alert),
             text="",
             count=alert.count,
             open=alert.open,
@@ -94,10 +87,7 @@ class Wording:
         filled = notification.model_copy(update={"moments": moments})
         return filled.model_copy(update={"text": self._text(filled)})
 
-    def _title(self, alert: Alert, action: Action) -> str:
-        begin = _DONE[action]
-        if alert.escalated_at is not None and action in ("trigger", "update"):
-            begin = f"Escalated: {begin}"
+    def _title(self, alert: Alert) -> str:
         told = alert.first[0]
         rule = self._rules.get(told.rule, told.rule)
         if alert.summary:
@@ -109,7 +99,7 @@ class Wording:
             what = f"{rule}, {alert.count} times"
         else:
             what = f"{alert.count} moments of {alert.kind}"
-        return f"{begin}[{alert.severity}] {what}"
+        return what
 
     def _text(self, notification: Notification) -> str:
         lines = []
@@ -134,7 +124,9 @@ class Wording:
         at = f"{self._touchpoint(told.touchpoint)}, {self._channel(told.channel)}"
         lines = [f"- {told.text}", f"  {at}; since {_at(told.cause_at)}"]
         if told.due_at is not None:
-            lines.append(f"  {told.promise or 'Due'}: due {_at(told.due_at)}")
+            lines.append(
+                f"  {f'{told.promise}: due' if told.promise else 'Due'} {_at(told.due_at)}"
+            )
         if told.last_touchpoints:
             lines.append(f"  Last: {' > '.join(told.last_touchpoints)}")
         lines.append(f"  Customer {told.customer_key}")

@@ -13,8 +13,10 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from random import Random
 from typing import TypeVar, cast
+from uuid import UUID
 
 import faust
 from pydantic import ValidationError
@@ -24,6 +26,7 @@ from pipeline.alerts.courier import Courier
 from pipeline.alerts.deliveries import Clock, Delivery
 from pipeline.alerts.desk import Decided, Desk
 from pipeline.alerts.journal import Journal
+from pipeline.alerts.orders import dead_letters
 from pipeline.alerts.phrases import Wording
 from pipeline.alerts.routing import Routing
 from pipeline.alerts.state import Order
@@ -200,11 +203,14 @@ class Rounds:
             due = self._desk.next_at()
             now = self._clock.now()
             if moments or orders or (due is not None and due <= now):
+                again = await self._again(orders, now)
                 decided = await self._decide(moments, orders, now)
+                fresh, decided.deliveries = decided.deliveries, [*decided.deliveries, *again]
                 await self._patiently(lambda: self._journal.store(decided))
                 self._count(decided, moments)
                 if self._courier is not None:
-                    self._courier.put(decided.deliveries)
+                    self._courier.again(again)
+                    self._courier.put(fresh)
         except Outdated:
             self._epoch = -1  # the desk knows what was not stored: it is made anew
             return
@@ -221,8 +227,6 @@ class Rounds:
         named |= {order.alert_id for order in orders}
         wanted = [item for item in named if item is not None and item not in desk.alerts]
         desk.adopt(await self._patiently(lambda: journal.alerts(wanted)))
-        again = [order for order in orders if order.action == "redeliver"]
-        dead = await self._patiently(lambda: [self._dead(order) for order in again])
         desk.pass_time(now)
         for order in orders:
             desk.order(order, now)
@@ -239,27 +243,18 @@ class Rounds:
             replace(item, notification=self._wording.with_text(item.notification, lately))
             for item in decided.deliveries
         ]
-        decided.deliveries += [
-            replace(item, status="pending", attempts=0, created_at=now, ended_at=None, next_at=None)
-            for items in dead
-            for item in items
-        ]
         return decided
 
-    def _dead(self, order: Order) -> list[Delivery]:
-        """Return what an order wants delivered again, but nothing behind what was sent since."""
-        found = self._journal.deliveries(
-            "dead", destination=order.destination, alert=order.alert_id
-        )
-        sent: dict[tuple[object, str], int] = {}
-        for item in found:
-            if item.status == "sent":
-                sent[item.alert_id, item.destination] = item.sequence
+    async def _again(self, orders: Sequence[Order], now: datetime) -> list[Delivery]:
+        """Return the dead letters that orders want delivered again."""
+        found: dict[UUID, Delivery] = {}
+        for order in orders:
+            if order.action == "redeliver":
+                dead = await self._patiently(partial(dead_letters, self._journal, order))
+                found.update((item.delivery_id, item) for item in dead)
         return [
-            item
-            for item in found
-            if item.status in ("dead", "skipped")
-            and item.sequence > sent.get((item.alert_id, item.destination), 0)
+            replace(item, status="pending", attempts=0, created_at=now, ended_at=None, next_at=None)
+            for item in found.values()
         ]
 
     async def _orders(self) -> list[Order]:

@@ -29,15 +29,17 @@ class Kept:
         column: The time at which a row's term begins.
         setting: The setting with the term in days.
         by_month: Whether the table is partitioned by the month of that time.
+        sharded: Whether a cluster's shards have different rows of it.
     """
 
     table: str
     column: str
     setting: str
     by_month: bool = True
+    sharded: bool = True
 
 
-#: Every table with rows that a term can end; each is there once for each shard of a cluster.
+#: Every table with rows that a term can end.
 KEPT = (
     Kept("interaction_records", "occurred_at", "keep_interactions_days"),
     Kept("step_records", "occurred_at", "keep_interactions_days"),
@@ -45,6 +47,7 @@ KEPT = (
     Kept("moment_records", "cause_at", "keep_moments_days"),
     Kept("promise_records", "made_at", "keep_moments_days"),
     Kept("rejections", "rejected_at", "keep_rejections_days", by_month=False),
+    Kept("alert_records", "created_at", "keep_alerts_days", by_month=False, sharded=False),
 )
 
 _DAY = 86_400_000_000
@@ -182,4 +185,4 @@ def _rendered(file: str, kept: Kept, name: str, settings: Settings) -> Iterator[
 
 
 def _name(kept: Kept, settings: Settings) -> str:
-    return f"{kept.table}_local" if settings.cluster else kept.table
+    return f"{kept.table}_local" if settings.cluster and kept.sharded else kept.table

@@ -77,7 +77,12 @@ GRANT ${on_cluster}
     SELECT ON ${database}.strikes_at,
     SELECT ON ${database}.strike_pains_at,
     SELECT ON ${database}.trust_balance,
-    SELECT ON ${database}.trust_between
+    SELECT ON ${database}.trust_between,
+    SELECT ON ${database}.alert_records,
+    SELECT ON ${database}.alerts,
+    SELECT ON ${database}.alert_moments,
+    SELECT ON ${database}.alert_deliveries,
+    SELECT ON ${database}.alert_orders
 TO ${role:reader}
 WITH REPLACE OPTION;
 

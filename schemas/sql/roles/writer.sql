@@ -1,5 +1,5 @@
 -- The writer is the worker: `touchline worker`, and what adds up after it (`produce`, `ingest`,
--- `backtest --apply`). It adds rows and reads back what is there; it changes and removes nothing, and
+-- `backtest --apply`); and the alerter with its commands (`ack`, `silence`, `alerts`). It adds rows and reads back what is there; it changes and removes nothing, and
 -- sees no view but those that tell what the current catalog says.
 --
 -- Reading back is part of writing: how far each Kafka partition is stored, what was found, the past
@@ -18,6 +18,7 @@ GRANT ${on_cluster}
     ${grant:SELECT, INSERT:customer_changes},
     SELECT, INSERT ON ${database}.customer_refreshes,
     SELECT, INSERT ON ${database}.detection_progress,
+    SELECT, INSERT ON ${database}.alert_records,
     SELECT, INSERT ON ${database}.catalog_versions,
     SELECT, INSERT ON ${database}.catalog_channels,
     SELECT, INSERT ON ${database}.catalog_needs,
