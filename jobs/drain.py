@@ -38,7 +38,7 @@ _STOP_SECONDS = 30.0
 
 
 class WorkerProcess:
-    """A ``touchline worker`` in a process of its own.
+    """A ``touchline worker`` (or ``alerter``) in a process of its own.
 
     Args:
         process: The process.
@@ -58,8 +58,8 @@ class WorkerProcess:
         code = self.process.poll()
         if code is not None:
             lines = self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()
-            said = [line for line in lines if " CRITICAL pipeline.worker: " in line]
-            reason = said[-1].split(" CRITICAL pipeline.worker: ")[1] if said else ""
+            said = [line for line in lines if " CRITICAL pipeline." in line]
+            reason = said[-1].split(" CRITICAL pipeline.")[1] if said else ""
             told = reason or "\n".join(lines[-15:])
             raise FatalError(f"the worker ended with code {code}, log {self.log_file}: {told}")
 
@@ -75,19 +75,20 @@ class WorkerProcess:
             self.process.wait()
 
 
-def start_worker(settings: Settings) -> WorkerProcess:
+def start_worker(settings: Settings, command: str = "worker") -> WorkerProcess:
     """Start a worker process.
 
     Args:
         settings: With addresses, password and pepper filled in.
+        command: What runs: ``worker`` or ``alerter``.
     """
-    log_file = settings.home / "worker.log"
+    log_file = settings.home / f"{command}.log"
     root = Path(__file__).resolve().parent.parent
     kept = {key: value for key, value in os.environ.items() if not key.startswith("TOUCHLINE_")}
     paths = [str(root), *filter(None, [kept.get("PYTHONPATH")])]
     with open(os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as out:
         process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
-            [sys.executable, "-m", "jobs.cli", "worker"],
+            [sys.executable, "-m", "jobs.cli", command],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
