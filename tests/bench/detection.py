@@ -58,7 +58,7 @@ def without_rules(home: Path) -> Path:
     for line in text.splitlines():
         if line.startswith("["):
             name = line.strip("[]").split(".")[0]
-            skipping = name in ("promises", "rules", "strikes")
+            skipping = name in ("promises", "rules", "strikes", "routes")
         if not skipping:
             kept.append(line)
     path = home / "without-rules.toml"
