@@ -53,7 +53,7 @@ class Courier:
         events: CourierEvents,
         may_send: Callable[[], bool],
     ) -> None:
-        self._clock = clock
+        self._ran = False
         self._recorder = Recorder(record, clock, random)
         around = Surroundings(clock, random, self._recorder, events, may_send)
         self._lanes = {
@@ -108,7 +108,11 @@ class Courier:
 
         Raises:
             Exception: What ``record`` raised, unless it was a RetryableError.
+            RuntimeError: It ran before: what was in the air then is known only to the outbox.
         """
+        if self._ran:
+            raise RuntimeError("a courier runs once: make another, and put what is pending")
+        self._ran = True
         tasks = [asyncio.ensure_future(self._recorder.run())]
         tasks += [asyncio.ensure_future(lane.run()) for lane in self._lanes.values()]
         try:
