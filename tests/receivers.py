@@ -9,12 +9,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import cache
+from typing import Any
 from uuid import UUID
 
+import jsonschema
 import trustme
 from aiohttp import web
 
+from pipeline.alerts.answers import Answer, DeliveryError
+from pipeline.alerts.destinations.opening import open_sender
 from pipeline.alerts.safe_http import Endpoint, Lookup, SafeHttp, endpoint
+from schemas.alerts import Destination
 from schemas.notification import Notification, Told
 
 #: Name in the servers' certificate; only what is given as ``lookup`` knows where it is.
@@ -163,3 +168,28 @@ def notification(**changes: object) -> Notification:
         link="https://desk.example.com/alerts/1",
     )
     return Notification.model_validate({**found.model_dump(), **changes})
+
+
+def check(document: Any, schema: dict[str, Any]) -> None:
+    """Check a document against a JSON Schema, formats of times and addresses too."""
+    jsonschema.validate(document, schema, format_checker=jsonschema.FormatChecker())
+
+
+def sent(
+    told: list[Notification], receiver: Receiver, made: Callable[[str], Destination]
+) -> list[Answer | DeliveryError]:
+    """Send notifications to a receiver; ``made`` makes the destination of its address."""
+
+    async def run() -> list[Answer | DeliveryError]:
+        async with receiving(receiver), client() as http:
+            sender = open_sender(made(f"https://{NAME}:{receiver.port}"), http)
+            answers: list[Answer | DeliveryError] = []
+            for number, one in enumerate(told):
+                try:
+                    answers.append(await sender.send(one, UUID(int=DELIVERY.int + number)))
+                except DeliveryError as error:
+                    answers.append(error)
+            await sender.close()
+            return answers
+
+    return asyncio.run(run())
