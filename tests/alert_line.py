@@ -18,7 +18,7 @@ from pipeline import topics
 from pipeline.brokers import kafka_python_options
 from schemas.moment import Moment
 from tests.line import Line, running_line
-from tests.receivers import SECRET, Receiver
+from tests.webhook_receiver import SECRET, Receiver
 
 
 def a_moment(customer: str, **fields: Any) -> Moment:

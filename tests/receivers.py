@@ -1,119 +1,195 @@
-"""HTTP servers that alerts are delivered to in tests: they verify, fail, hang or lead astray."""
+"""Servers that alerts are sent to in tests: on 127.0.0.1, with certificates of a test's own."""
 
 from __future__ import annotations
 
-import json
-import random
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from time import time
+from datetime import datetime, timezone
+from functools import cache
 from typing import Any
+from uuid import UUID
 
-from standardwebhooks import Webhook, WebhookVerificationError
+import jsonschema
+import trustme
+from aiohttp import web
 
-#: Base64 of 32 bytes, made up.
-SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+from pipeline.alerts.answers import Answer, DeliveryError
+from pipeline.alerts.destinations.opening import open_sender
+from pipeline.alerts.safe_http import Endpoint, Lookup, SafeHttp, endpoint
+from schemas.alerts import Destination
+from schemas.notification import Notification, Told
+
+#: Name in the servers' certificate; only what is given as ``lookup`` knows where it is.
+NAME = "hooks.example.com"
+DELIVERY = UUID("4b0b6a6e-9a53-5d6e-9c9a-2f4d8a3f7c11")
+NOON = datetime(2026, 11, 1, 12, tzinfo=timezone.utc)
+
+
+@cache
+def authority() -> trustme.CA:
+    """Return the authority that test servers have their certificates from."""
+    return trustme.CA()
+
+
+def trusting() -> ssl.SSLContext:
+    """Return what makes a client trust test servers."""
+    context = ssl.create_default_context()
+    authority().configure_trust(context)
+    return context
+
+
+@dataclass
+class Got:
+    """A request that a receiver got."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
 
 
 @dataclass
 class Receiver:
-    """An endpoint for webhooks.
+    """Answers every request in the same way and keeps them all."""
 
-    Attributes:
-        fails: Share of requests that are answered with 503, before they count.
-        hangs: Whether nothing is answered.
-        leads: Where every request is redirected to, or empty.
-        told: CloudEvents that were taken, with the time, in order of receipt.
-        refused: Why requests were not taken.
-    """
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    text: str = "ok"
+    got: list[Got] = field(default_factory=list)
+    port: int = 0
 
-    fails: float = 0.0
-    hangs: bool = False
-    leads: str = ""
-    told: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
-    url: str = ""
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _closing: threading.Event = field(default_factory=threading.Event)
-    _dice: random.Random = field(default_factory=lambda: random.Random(5))
-
-    def answer(self, headers: Any, body: bytes) -> int:
-        """Take a request, or not; return the status."""
-        at = time()
-        if self.hangs:
-            self._closing.wait(60)
-            return 503
-        with self._lock:
-            if self.leads:
-                return 307
-            if self._dice.random() < self.fails:
-                return 503
-            try:
-                Webhook(SECRET).verify(body, {key.lower(): value for key, value in headers.items()})
-            except WebhookVerificationError as error:
-                self.refused.append(str(error))
-                return 401
-            event = json.loads(body)
-            assert headers["webhook-id"].startswith("msg_")
-            self.told.append((at, event))
-            return 204
-
-    def notifications(self) -> list[dict[str, Any]]:
-        """Return what was told, in order of receipt."""
-        with self._lock:
-            return [event["data"] for _, event in self.told]
-
-    def moments(self, *actions: str) -> set[str]:
-        """Return the moments that notifications of some actions listed."""
-        return {
-            moment
-            for said in self.notifications()
-            if said["action"] in actions
-            for moment in said["moment_ids"]
-        }
-
-    def close(self) -> None:
-        """Answer what hangs."""
-        self._closing.set()
+    async def answer(self, request: web.Request) -> web.Response:
+        """Keep a request and answer it."""
+        body = await request.read()
+        self.got.append(Got(request.path_qs, dict(request.headers), body))
+        return web.Response(status=self.status, headers=self.headers, text=self.text)
 
 
-@contextmanager
-def receiving(receiver: Receiver, port: int = 0) -> Iterator[Receiver]:
-    """Serve a receiver on loopback for the duration of a block."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            length = int(self.headers["Content-Length"])
-            status = receiver.answer(self.headers, self.rfile.read(length))
-            self.send_response(status)
-            if status == 307:
-                self.send_header("Location", receiver.leads)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            return
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        request_queue_size = 128
-
-        def handle_error(self, *_: Any) -> None:
-            return  # a client that was killed
-
-    server = Server(("127.0.0.1", port), Handler)
-    receiver.url = f"http://127.0.0.1:{server.server_address[1]}/hook"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
+@asynccontextmanager
+async def receiving(receiver: Receiver, tls: bool = True) -> AsyncIterator[Receiver]:
+    """Run a receiver."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", receiver.answer)
+    runner = web.AppRunner(app, shutdown_timeout=1, access_log=None)
+    await runner.setup()
+    context = None
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority().issue_cert(NAME, "127.0.0.1").configure_cert(context)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
+    await site.start()
+    receiver.port = runner.addresses[0][1]
     try:
         yield receiver
     finally:
-        receiver.close()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def talking(
+    talk: Callable[[asyncio.StreamReader, asyncio.StreamWriter], object],
+) -> AsyncIterator[int]:
+    """Run a server of bare TCP that does as it likes; yields its port."""
+    tasks: list[asyncio.Task[None]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.append(asyncio.current_task())  # type: ignore[arg-type]
+        try:
+            await talk(reader, writer)  # type: ignore[misc]
+        except (ConnectionError, asyncio.CancelledError):
+            pass  # the client has gone, or the test is over
+        finally:
+            writer.transport.abort()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def client(lookup: Lookup | None = None) -> AsyncIterator[SafeHttp]:
+    """Open a client that trusts test servers and finds them here, unless told otherwise."""
+    http = SafeHttp(lookup or (lambda host, port: ["127.0.0.1"]), trusting())
+    try:
+        yield http
+    finally:
+        await http.close()
+
+
+def at(
+    port: int, path: str = "/hook", scheme: str = "https", loopback: bool = True, host: str = NAME
+) -> Endpoint:
+    """Return the endpoint of a test server."""
+    url = f"{scheme}://{host}:{port}{path}"
+    return endpoint(url, "desk", allow_private=False, allow_loopback_http=loopback)
+
+
+def notification(**changes: object) -> Notification:
+    """Return a notification, with changes."""
+    moment = Told(
+        moment_id=UUID(int=7),
+        status="open",
+        rule="message_unanswered",
+        severity="high",
+        customer_key="9f2c",
+        segment="private",
+        touchpoint="contact_form",
+        channel="web",
+        subject="Q1",
+        text="9f2c asked on the web and has no answer.",
+        cause_at=NOON,
+        occurred_at=NOON,
+    )
+    found = Notification(
+        alert_id=UUID(int=1),
+        sequence=1,
+        action="trigger",
+        route="pains",
+        group={"rule": "message_unanswered", "owner": "Care, first line"},
+        kind="pain",
+        severity="high",
+        owner="Care, first line",
+        title="3 messages without an answer",
+        text="Three customers wait.\nThe first since noon.",
+        count=3,
+        open=2,
+        customers=["9f2c", "a771"],
+        moments=[moment],
+        moment_ids=[UUID(int=7), UUID(int=8), UUID(int=9)],
+        opened_at=NOON,
+        changed_at=NOON,
+        link="https://desk.example.com/alerts/1",
+    )
+    return Notification.model_validate({**found.model_dump(), **changes})
+
+
+def check(document: Any, schema: dict[str, Any]) -> None:
+    """Check a document against a JSON Schema, formats of times and addresses too."""
+    jsonschema.validate(document, schema, format_checker=jsonschema.FormatChecker())
+
+
+def sent(
+    told: list[Notification], receiver: Receiver, made: Callable[[str], Destination]
+) -> list[Answer | DeliveryError]:
+    """Send notifications to a receiver; ``made`` makes the destination of its address."""
+
+    async def run() -> list[Answer | DeliveryError]:
+        async with receiving(receiver), client() as http:
+            sender = open_sender(made(f"https://{NAME}:{receiver.port}"), http)
+            answers: list[Answer | DeliveryError] = []
+            for number, one in enumerate(told):
+                try:
+                    answers.append(await sender.send(one, UUID(int=DELIVERY.int + number)))
+                except DeliveryError as error:
+                    answers.append(error)
+            await sender.close()
+            return answers
+
+    return asyncio.run(run())

@@ -270,8 +270,9 @@ async def _excerpt(response: aiohttp.ClientResponse) -> str:
 def _secrets_of(url: URL) -> Iterable[str]:
     """Yield the parts of an address that can be secret."""
     yield from (url.raw_path_qs, url.path_qs, url.raw_query_string, url.query_string)
-    yield from (part for part in (url.password, url.user) if part)
-    # a token stands in the path as one of its longer parts
+    # short ones are words such as "v2", and starring them out would leave nothing to read
+    yield from (part for part in (url.password, url.user) if part and len(part) >= 4)
+    yield from (value for value in url.query.values() if len(value) >= 6)
     yield from (part for part in url.parts if len(part) >= 12)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.alerts.journal import Journal
 from tests.alert_line import a_moment, alert_line, check_told, resolved, with_routes
-from tests.receivers import Receiver, receiving
+from tests.webhook_receiver import Receiver, receiving
 from tests.waiting import until
 
 #: Kills in ``make test``; ``make test-faults`` sets 20 and more.

@@ -161,7 +161,11 @@ def _service(destination: Apprise, timeout: float) -> Any:
         allow_templates=False,
         language="en",
     )
-    service = apprise.Apprise.instantiate(tokens, asset=asset)
+    try:
+        # not suppressed: it would log all that is in the URL
+        service = apprise.Apprise.instantiate(tokens, asset=asset, suppress_exceptions=False)
+    except Exception:
+        service = None  # whatever a module raises, its text can hold the URL
     if service is None:
         raise SettingsError(f"{where} is not complete, or Apprise lacks what {schema}:// needs")
     _harden(service, where, timeout)
@@ -172,8 +176,10 @@ def _refused(schema: str) -> str | None:
     """Say why a schema is refused; None when it is not."""
     if schema in _GENERIC or schema.removesuffix("s") in _GENERIC:
         return "reaches any host (fix: a destination of type webhook, whose address is checked)"
-    templates = apprise.NotificationManager()[schema].templates
-    if schema in _LOCAL or "{schema}://" in templates:
+    module = apprise.NotificationManager()[schema]
+    # what code in this process added to Apprise has no host either, and is meant
+    hostless = "{schema}://" in module.templates and module.__module__.startswith("apprise.plugins")
+    if schema in _LOCAL or hostless:
         return "stays on this machine (fix: a destination of type file or stdout)"
     return None
 
@@ -194,7 +200,10 @@ def _harden(service: Any, where: str, timeout: float) -> None:
 
 def _silence() -> None:
     """Keep what Apprise and its HTTP client log away from our logs: addresses with tokens."""
-    logging.getLogger("apprise").propagate = False  # it needs its records itself, see _notify
+    found = logging.getLogger("apprise")
+    found.propagate = False  # it needs its records itself, see _notify
+    if not found.handlers:
+        found.addHandler(logging.NullHandler())  # with none at all they go to standard error
     for name in ("urllib3", "requests", "requests_oauthlib"):
         logger = logging.getLogger(name)
         logger.setLevel(max(logger.level, logging.ERROR))

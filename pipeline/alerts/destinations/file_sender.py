@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 from pathlib import Path
 from uuid import UUID
@@ -66,6 +67,7 @@ def _append(path: Path, line: bytes) -> None:
     mode = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
     descriptor = os.open(path, mode, 0o640)
     try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # several alerters may write to one file
         size = os.fstat(descriptor).st_size
         if size and os.pread(descriptor, 1, size - 1) != b"\n":
             line = b"\n" + line  # a try that broke off must not swallow this one
