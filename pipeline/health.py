@@ -221,8 +221,8 @@ class WorkerHealth:
             number, delay = max(self._standing.items(), key=lambda item: item[1])
             found[WATERMARK] = (
                 f"the watermark of partition {number} stands still, {delay:,.0f} s behind the "
-                "clock: terms do not end (nothing is stored, or all that comes tells of earlier "
-                "times: fix: the producers' clocks)"
+                "clock, and terms do not end: nothing is stored, or all that comes tells of "
+                "earlier times (fix: the clocks of the producers)"
             )
         return found
 

@@ -60,6 +60,17 @@ _CAUSES = {
     243: "disk_full",
     252: "too_many_parts",
 }
+_FIXES = {
+    "disk": "look at the server's disk",
+    "disk_full": "free space on the server's disk, or add some",
+    "keeper": "the Keeper of the cluster",
+    "memory": "more memory for the server, or less load",
+    "quorum": "the replicas that are missing",
+    "read_only": "the Keeper that the replica lost, then SYSTEM RESTART REPLICA",
+    "timeout": "less load on the server",
+    "too_many_parts": "merges do not keep up: larger batches (TOUCHLINE_BATCH_SECONDS), or disks",
+    "too_many_queries": "fewer queries, or a higher max_concurrent_queries",
+}
 
 
 def connect(settings: Settings) -> Client:
@@ -146,8 +157,10 @@ def translated(error: ClickHouseError, where: str = "") -> TouchlineError:
             "unreachable",
         )
     if code in _PASSING_CODES:
+        cause = _CAUSES.get(code, "other")
+        fix = f"; fix: {_FIXES[cause]}" if cause in _FIXES else ""
         return RetryableError(
-            f"ClickHouse cannot do this for now (error {code} {name})", _CAUSES.get(code, "other")
+            f"ClickHouse cannot do this for now (error {code} {name}{fix})", cause
         )
     if code is None and not isinstance(error, (DataError, ProgrammingError, NotSupportedError)):
         return RetryableError(
