@@ -6,6 +6,7 @@ Importing this module reads nothing; the application is built when somebody asks
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,6 +21,7 @@ from pipeline.errors import FatalError, RetryableError, SettingsError, Touchline
 from pipeline.identify import Keyring
 from pipeline.moments.rules import Rules
 from pipeline.sink import Sink
+from pipeline.status_server import listening
 from pipeline.warehouse.catalog_tables import publish
 from pipeline.warehouse.client import connect
 from pipeline.warehouse.ledger import Ledger
@@ -47,13 +49,19 @@ def build(chosen: settings.Settings) -> worker.Worker:
     """
     loaded = catalog.load(chosen.catalog)
     require_stack(chosen)
+    taken = listening(chosen)
     with ExitStack() as parts:
         connected = parts.enter_context(stack.endpoints(chosen, kafka=True, clickhouse=True))
         ready = connected.settings
-        return patiently(lambda: _wire(ready, loaded, connected.embedded_clickhouse))
+        return patiently(lambda: _wire(ready, loaded, connected.embedded_clickhouse, taken))
 
 
-def _wire(ready: settings.Settings, loaded: catalog.LoadedCatalog, embedded: bool) -> worker.Worker:
+def _wire(
+    ready: settings.Settings,
+    loaded: catalog.LoadedCatalog,
+    embedded: bool,
+    taken: socket.socket | None,
+) -> worker.Worker:
     check_terms(ready, Rules(loaded))
     client = connect(ready)
     if embedded:
@@ -67,9 +75,9 @@ def _wire(ready: settings.Settings, loaded: catalog.LoadedCatalog, embedded: boo
     if never_built(client):
         log.warning("the stored interactions are in no journey yet: run `touchline rebuild` once")
     journeys = Journeys(connect(ready))  # works beside the others
-    return worker.create(
-        ready, loaded, Keyring(ready.pepper), Sink(client), Ledger(client), journeys, ids
-    )
+    ping = connect(ready).ping  # with connections of its own: the others' may all be waiting
+    keyring, sink, ledger = Keyring(ready.pepper), Sink(client), Ledger(client)
+    return worker.create(ready, loaded, keyring, sink, ledger, journeys, ids, ping, taken)
 
 
 def require_stack(chosen: settings.Settings) -> None:

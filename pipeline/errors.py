@@ -81,7 +81,16 @@ class CatalogError(RejectedInput):
 
 
 class RetryableError(TouchlineError):
-    """The outside world refused for now; the same action may succeed later."""
+    """The outside world refused for now; the same action may succeed later.
+
+    Args:
+        message: What happened, in words.
+        cause: The same for metrics and alarms: one of few names, such as ``disk_full``.
+    """
+
+    def __init__(self, message: str, cause: str = "other") -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 class FatalError(TouchlineError):

@@ -29,6 +29,11 @@ class Intake:
         self._room = asyncio.Event()
         self._waiting = 0
 
+    @property
+    def waiting(self) -> int:
+        """Return the bytes that wait."""
+        return self._waiting
+
     async def put(self, chunk: Chunk) -> None:
         """Add a chunk; waits while too much waits already."""
         while self._waiting and self._waiting + chunk.size > 2 * self._bytes:

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable
 from time import monotonic
 
 from pipeline.errors import RetryableError
+from pipeline.pulse import JOURNEYS, Pulse
 from pipeline.threads import in_thread
 from pipeline.warehouse.refresh import Change, Journeys
 
@@ -33,27 +34,41 @@ class Refresher:
     Args:
         journeys: On a database that has the tables; used in one thread at a time.
         every: Seconds between two refreshes at least.
+        pulse: Is told what is done.
     """
 
-    def __init__(self, journeys: Journeys, every: float) -> None:
+    def __init__(self, journeys: Journeys, every: float, pulse: Pulse) -> None:
         self._journeys = journeys
         self._every = every
+        self._pulse = pulse
         self._lock = threading.Lock()
         self._pending: list[Change] = []
         self._partitions: frozenset[int] = frozenset()
         self._assignment = 0
+        self._working: list[Change] = []
+        #: When the oldest of what is pending, and of what is being refreshed, was noted.
+        self._since: float | None = None
+        self._working_since: float | None = None
 
     def assign(self, partitions: Collection[int]) -> None:
         """Take over partitions, with what their last owner left."""
         with self._lock:
             self._partitions, self._pending = frozenset(partitions), []
+            self._since = None
             self._assignment += 1  # also where the partitions are the same as before
 
     def changed(self, customers: Iterable[tuple[int, str]]) -> None:
         """Note customers; blocks until that is stored. As ``Journeys.changed``."""
         changes = self._journeys.changed(customers)
         with self._lock:
-            self._pending += changes
+            self._note(changes)
+
+    def waiting(self) -> tuple[int, float]:
+        """Return how many customers wait, and for how many seconds the longest has."""
+        with self._lock:
+            times = [at for at in (self._since, self._working_since) if at is not None]
+            customers = sum(change.customers for change in [*self._pending, *self._working])
+        return customers, monotonic() - min(times) if times else 0.0
 
     async def run(self) -> None:
         """Refresh until cancelled.
@@ -72,11 +87,14 @@ class Refresher:
                     taken_over = await in_thread(self._take_over)
                 done = await in_thread(self._refresh)
             except RetryableError as error:
+                self._pulse.failed(JOURNEYS, error)
                 log.warning("journeys not refreshed, next try in %.0f s: %s", PAUSE, error)
                 due = monotonic() + PAUSE
                 continue
+            self._pulse.succeeded(JOURNEYS)
             if done:
                 took = monotonic() - began
+                self._pulse.refreshed(done, took)
                 log.info("refreshed the journeys of %d customers in %.1f s", done, took)
                 due = monotonic() + max(self._every, REST * took)
 
@@ -88,14 +106,26 @@ class Refresher:
         with self._lock:
             if self._assignment == assignment:
                 self._pending = [*{*left, *self._pending}]
+                self._note([])
         return assignment
 
     def _refresh(self) -> int:
         with self._lock:
-            changes, self._pending = self._pending, []
+            self._working, self._working_since = self._pending, self._since
+            self._pending, self._since = [], None
         try:
-            return self._journeys.refresh(changes)
+            return self._journeys.refresh(self._working)
         except BaseException:
             with self._lock:
-                self._pending += changes
+                self._pending += self._working
+                self._since = self._working_since
+                self._note([])
             raise
+        finally:
+            with self._lock:
+                self._working, self._working_since = [], None
+
+    def _note(self, changes: list[Change]) -> None:
+        self._pending += changes
+        if self._pending and self._since is None:
+            self._since = monotonic()

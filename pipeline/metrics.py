@@ -148,7 +148,7 @@ class WorkerMetrics(Metrics):
         registry = self.registry
         self.flush_seconds = Histogram(
             "touchline_flush_seconds",
-            "Seconds from a batch's first try until it was stored and safe to commit.",
+            "Seconds of a batch's last try, from its records to all of it being safe to commit.",
             registry=registry,
             buckets=_WORK_SECONDS,
         )
@@ -159,9 +159,9 @@ class WorkerMetrics(Metrics):
             buckets=(1, 10, 100, 1_000, 5_000, 10_000, 20_000, 50_000, 100_000, 1_000_000),
         )
         self.retries = Counter(
-            "touchline_flush_retries_total",
-            "Tries of a batch that did not succeed and were repeated, by cause.",
-            ("cause",),
+            "touchline_retries_total",
+            "Tries that did not succeed and are repeated, by work (store, journeys) and cause.",
+            ("work", "cause"),
             registry=registry,
         )
         self.waiting_bytes = Gauge(

@@ -18,7 +18,7 @@ from aiohttp import web
 from mode import Service
 
 from pipeline.errors import SettingsError
-from pipeline.metrics import CONTENT_TYPE, Metrics
+from pipeline.metrics import CONTENT_TYPE
 from pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -69,23 +69,26 @@ class StatusServer(Service):
     """Answers ``/metrics``, ``/healthz`` and ``/readyz`` while the app it belongs to runs.
 
     Args:
+        settings: The port that was asked for.
         taken: A listening socket, from ``listening``.
-        metrics: What ``/metrics`` shows.
-        alive: Answers ``/healthz``; problems make it 503. Must not block.
+        expose: Answers ``/metrics``, as ``Metrics.exposition`` does. Must not block.
+        alive: The same for ``/healthz``; problems make it 503.
         ready: The same for ``/readyz``.
     """
 
     def __init__(
         self,
+        settings: Settings,
         taken: socket.socket,
-        metrics: Metrics,
+        expose: Callable[[], bytes],
         alive: Callable[[], Status],
         ready: Callable[[], Status],
         **options: Any,
     ) -> None:
         super().__init__(**options)
+        self._asked = settings.status_port
         self._taken = taken
-        self._metrics = metrics
+        self._expose = expose
         app = web.Application()
         app.router.add_get("/metrics", self._show)
         app.router.add_get("/healthz", self._told("alive", alive))
@@ -102,14 +105,16 @@ class StatusServer(Service):
         """Begin to answer."""
         await self._runner.setup()
         await web.SockSite(self._runner, self._taken).start()
-        log.info("metrics and health at http://%s/metrics, /healthz and /readyz", self.address)
+        # nobody can know a port that was free unless it is said
+        level = logging.INFO if self._asked else logging.WARNING
+        log.log(level, "metrics and health at http://%s/metrics, /healthz, /readyz", self.address)
 
     async def on_stop(self) -> None:
         """Answer no more."""
         await self._runner.cleanup()
 
     async def _show(self, _: web.Request) -> web.Response:
-        return web.Response(body=self._metrics.exposition(), headers={"Content-Type": CONTENT_TYPE})
+        return web.Response(body=self._expose(), headers={"Content-Type": CONTENT_TYPE})
 
     def _told(self, word: str, check: Callable[[], Status]) -> Any:
         async def answer(_: web.Request) -> web.Response:

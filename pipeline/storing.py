@@ -13,6 +13,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from functools import partial
+from time import monotonic
 from typing import Any, cast
 
 import faust
@@ -26,6 +27,7 @@ from pipeline.errors import FatalError, RejectedRecord, RetryableError
 from pipeline.intake import Intake
 from pipeline.journeys import Refresher
 from pipeline.moments.statements import message
+from pipeline.pulse import STORE, Pulse
 from pipeline.rejects import Reject, RejectLimit
 from pipeline.rows import COLUMNS, Place, Row
 from pipeline.settings import Settings
@@ -55,6 +57,7 @@ class Loop:
         detection: Finds moments in what is stored.
         refresher: Is told whose journeys change.
         watch: Notices topics that are made anew.
+        pulse: Is told what is done.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class Loop:
         detection: Detection,
         refresher: Refresher,
         watch: topics.Watch,
+        pulse: Pulse,
     ) -> None:
         self._app = app
         self._settings = settings
@@ -74,6 +78,7 @@ class Loop:
         self._detection = detection
         self._refresher = refresher
         self._watch = watch
+        self._pulse = pulse
         self._limit = RejectLimit(settings.reject_ratio_limit, settings.reject_window)
         self._rejected_topic = topics.rejected(settings)
         self._moments_topic = topics.moments(settings)
@@ -89,6 +94,7 @@ class Loop:
         Raises:
             FatalError: Going on could lose something.
         """
+        self._pulse.consumer = self._consumer
         while True:
             chunks = await intake.batch(PATIENCE)
             if chunks:
@@ -101,8 +107,10 @@ class Loop:
         pause, first = FIRST_PAUSE, True
         while True:
             try:
-                return await work(first)
+                await work(first)
+                break
             except RetryableError as error:
+                self._pulse.failed(STORE, error)
                 self._sink.forget()  # what is stored by now is not to be stored again
                 wait = pause * random.uniform(0.5, 1.0)  # noqa: S311  # jitter, not a secret
                 log.warning("batch not stored, next try in %.1f s: %s", wait, error)
@@ -110,12 +118,14 @@ class Loop:
                 pause = min(pause * 2, LONGEST_PAUSE)
             first = False
             if chunks and not any(map(self._consumer.is_current, chunks)):
-                return None
+                break
+        self._pulse.succeeded(STORE)
 
     async def _store(self, chunks: list[Chunk], first: bool) -> None:
         chunks = [chunk for chunk in chunks if self._consumer.is_current(chunk)]
         if not chunks:
             return
+        began = monotonic()
         positions, ends = self._consumer.positions(), self._consumer.ends()
         batch, stored = await in_thread(lambda: self._attempt(chunks, first, positions))
         await self._reject(batch.rejects)
@@ -124,6 +134,7 @@ class Loop:
         if self._consumer.positions()[0] != positions[0]:
             return  # the new owner says it
         await self._say(news, batch.rows)
+        self._pulse.flushed(chunks, batch, stored, monotonic() - began)
         log.info(
             "stored %d of %d records, %d rejected, %d unclassified, %d late, %d of the future; "
             "%d moments and %d promises changed, %d subjects held",
@@ -150,7 +161,7 @@ class Loop:
         self._sink.forget()
         self._detection.assign(positions)
         self._refresher.assign({partition for _, partition in positions})
-        self._epoch = epoch
+        self._epoch = self._pulse.begun = epoch
 
     def _attempt(
         self, chunks: list[Chunk], first: bool, assigned: tuple[int, Mapping[TopicPartition, int]]
@@ -189,6 +200,7 @@ class Loop:
                 raise _explained(failed, "the topic of moments") from failed
         if news.changes:
             await in_thread(lambda: self._detection.record(news))
+            self._pulse.said(news)
         touched = {(row[_PARTITION], row[_CUSTOMER]) for row in rows}
         touched.update((row.partition, row.customer_key) for row in news.moments)
         if touched:
@@ -261,5 +273,5 @@ def _cause(error: BaseException) -> BaseException:
 def _explained(error: BaseException, topic: str) -> Exception:
     cause = _cause(error)
     if isinstance(cause, ProducerClosed) or (isinstance(cause, KafkaError) and cause.retriable):
-        return RetryableError(f"{topic} did not take a record: {cause!r}")
+        return RetryableError(f"{topic} did not take a record: {cause!r}", "kafka")
     return FatalError(f"{topic} does not take a record: {cause!r}")

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from kafka import KafkaAdminClient, KafkaConsumer
 from kafka import TopicPartition as KafkaPartition
-from kafka.admin import NewTopic
+from kafka.admin import NewTopic, OffsetSpec
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from pipeline.brokers import kafka_python_options
@@ -118,6 +118,21 @@ class Watch:
         self._ids = dict(ids)
         self._client: KafkaAdminClient | None = None
 
+    def ends(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return the ends of partitions by the same connection, for who only measures.
+
+        The embedded broker tells the start of the last batch instead (see the function ``ends``).
+
+        Raises:
+            RetryableError: Kafka does not answer.
+        """
+        wanted = {KafkaPartition(*place): OffsetSpec.LATEST for place in places}
+        if not wanted:
+            return {}
+        with self._connected() as client:
+            found = client.list_partition_offsets(wanted)
+        return {(tp.topic, tp.partition): at.offset for tp, at in found.items()}
+
     def check(self) -> None:
         """Compare the ids with those of now.
 
@@ -125,22 +140,27 @@ class Watch:
             FatalError: A topic is another one, or gone.
             RetryableError: Kafka does not answer.
         """
-        try:
-            if self._client is None:
-                self._client = KafkaAdminClient(**kafka_python_options(self._settings))
-            present = set(self._client.list_topics())
-            described = _describe(self._client, present & set(self._ids))
-        except KafkaError as error:
-            client, self._client = self._client, None
-            if client is not None:
-                client.close()
-            raise RetryableError(f"Kafka does not tell its topics: {error!r}") from error
+        with self._connected() as client:
+            present = set(client.list_topics())
+            described = _describe(client, present & set(self._ids))
         for name, topic_id in self._ids.items():
             if name not in described or described[name][0] != topic_id:
                 raise FatalError(
                     f"topic {name} was deleted while it was read (fix: start the worker again; it "
                     "makes the topic anew where it is gone)"
                 )
+
+    @contextmanager
+    def _connected(self) -> Iterator[KafkaAdminClient]:
+        try:
+            if self._client is None:
+                self._client = KafkaAdminClient(**kafka_python_options(self._settings))
+            yield self._client
+        except KafkaError as error:
+            client, self._client = self._client, None
+            if client is not None:
+                client.close()
+            raise RetryableError(f"Kafka does not tell its topics: {error!r}", "kafka") from error
 
 
 def ends(settings: Settings, names: Iterable[str]) -> dict[TopicPartition, int]:
@@ -200,7 +220,9 @@ def _describe(client: KafkaAdminClient, names: Iterable[str]) -> dict[str, tuple
     found: dict[str, tuple[UUID, list[int]]] = {}
     for topic in client.describe_topics(names):
         if topic["error_code"]:
-            raise RetryableError(f"topic {topic['name']}: Kafka error {topic['error_code']}")
+            raise RetryableError(
+                f"topic {topic['name']}: Kafka error {topic['error_code']}", "kafka"
+            )
         partitions = [item["partition_index"] for item in topic["partitions"]]
         found[topic["name"]] = (UUID(str(topic["topic_id"])), partitions)
     return found

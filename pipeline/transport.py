@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from time import monotonic
+from time import monotonic, time
 from typing import Any, cast
 
 from aiokafka.errors import KafkaError
@@ -47,6 +47,8 @@ class Consumer(driver.Consumer):
         self._processed: dict[TP, int] = {}
         self._safely_committed: dict[TP, int] = {}
         self._epoch = 0
+        #: When Kafka last took offsets, seconds since 1970; 0 before the first time.
+        self.committed_at = 0.0
         super().__init__(*args, **kwargs)
 
     def _new_consumer_thread(self) -> ConsumerThread:
@@ -65,6 +67,17 @@ class Consumer(driver.Consumer):
     def ends(self) -> dict[TopicAndPartition, int | None]:
         """Return the end of every assigned partition in Kafka, None where it is not known yet."""
         return {(tp.topic, tp.partition): self.highwater(tp) for tp in self._begun}
+
+    def safe(self) -> dict[TopicAndPartition, int]:
+        """Return up to where every assigned partition was declared processed."""
+        return {
+            (tp.topic, tp.partition): self._processed.get(tp, at) for tp, at in self._begun.items()
+        }
+
+    def uncommitted(self) -> bool:
+        """Return whether something was declared processed and is not committed yet."""
+        committed = self._safely_committed
+        return any(at > committed.get(tp, -1) for tp, at in self._processed.items())
 
     def processed(self, chunk: Chunk) -> None:
         """Declare everything up to the end of a chunk safe; stale chunks are ignored.
@@ -205,6 +218,7 @@ class Consumer(driver.Consumer):
             return False
         if epoch == self._epoch:
             self._safely_committed.update(ready)
+        self.committed_at = time()
         self.app.monitor.on_tp_commit(ready)
         return True
 

@@ -56,6 +56,14 @@ class Watermarks:
         """Return a partition's watermark."""
         return self._partitions[partition].watermark
 
+    def known(self) -> dict[int, int]:
+        """Return the watermarks of the partitions that have one. May be called in any thread."""
+        return {
+            number: known.watermark
+            for number, known in list(self._partitions.items())
+            if known.watermark > BEGINNING
+        }
+
     def heard(self, topic: str, partition: int, latest: int, clock: float) -> None:
         """Take note of events.
 

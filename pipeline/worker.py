@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Awaitable, Mapping
+import socket
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -21,14 +22,19 @@ from pipeline.batch import Steps
 from pipeline.brokers import bootstrap_servers, sasl_credentials, ssl_context
 from pipeline.catalog import LoadedCatalog
 from pipeline.chunks import ChunkSchema
+from pipeline.decode import Reason
 from pipeline.detection import Detection
 from pipeline.errors import FatalError, RetryableError, TouchlineError
+from pipeline.health import ALARMS, WorkerHealth
 from pipeline.identify import Keyring
 from pipeline.intake import Intake
 from pipeline.journeys import Refresher
+from pipeline.metrics import WorkerMetrics
 from pipeline.moments.rules import Rules
+from pipeline.pulse import Pulse
 from pipeline.settings import Settings
 from pipeline.sink import Sink
+from pipeline.status_server import StatusServer
 from pipeline.storing import Loop
 from pipeline.threads import in_thread
 from pipeline.transport import Transport
@@ -47,7 +53,15 @@ PRODUCER_BATCH_BYTES = 262_144
 
 
 class Worker(faust.App):
-    """Faust with our transport and nothing that Touchline does not use."""
+    """Faust with our transport and nothing that Touchline does not use.
+
+    Attributes:
+        health: Looked at while it runs.
+        status: Answers monitoring while it runs.
+    """
+
+    health: WorkerHealth | None = None
+    status: StatusServer | None = None
 
     transport_class: type[Transport] = Transport
 
@@ -62,6 +76,10 @@ class Worker(faust.App):
         """
         gc.freeze()
         gc.set_threshold(100_000, 20, 100)
+        if self.status is not None:
+            await self.add_runtime_dependency(self.status)
+        if self.health is not None:
+            self.add_future(self.health.run())
         await super().on_start()
 
 
@@ -73,6 +91,8 @@ def create(
     ledger: Ledger,
     journeys: Journeys,
     ids: Mapping[str, UUID],
+    ping: Callable[[], bool],
+    taken: socket.socket | None = None,
 ) -> Worker:
     """Wire the worker.
 
@@ -84,6 +104,8 @@ def create(
         ledger: On the same.
         journeys: On the same, with a client of its own.
         ids: Id of every input topic, from ``topics.ensure``.
+        ping: Asks ClickHouse whether it is there.
+        taken: A socket to answer monitoring on, from ``status_server.listening``.
     """
     app = Worker(settings.kafka_group, **options(settings))
     rules = Rules(catalog)
@@ -96,16 +118,23 @@ def create(
         settings.max_record_bytes,
         settings.clock_tolerance,
     )
-    refresher = Refresher(journeys, settings.journeys_every)
+    metrics = WorkerMetrics(catalog.version, ALARMS, [reason.value for reason in Reason])
+    pulse = Pulse(metrics)
+    refresher = Refresher(journeys, settings.journeys_every, pulse)
     watch = topics.Watch(settings, ids)
-    loop = Loop(app, settings, steps, sink, detection, refresher, watch)
+    loop = Loop(app, settings, steps, sink, detection, refresher, watch, pulse)
     idle_watch = topics.Watch(settings, ids)
     intake = Intake(settings)
+    health = WorkerHealth(settings, metrics, pulse, intake, detection, refresher, ping)
+    app.health = health
+    if taken is not None:
+        app.status = StatusServer(settings, taken, health.exposition, health.alive, health.ready)
     channel = app.topic(*sorted(ids), schema=ChunkSchema())
 
     @app.agent(channel, name="interactions")
     async def interactions(chunks: Any) -> None:
         async for chunk in chunks:
+            pulse.took(chunk)
             await intake.put(chunk)
 
     async def store() -> None:
@@ -119,18 +148,24 @@ def create(
         try:
             await work
         except TouchlineError as error:
+            pulse.ended = str(error)
             log.critical("stopping, nothing of the present batch is acknowledged: %s", error)
             await app.crash(error)
         except Exception as error:
+            pulse.ended = type(error).__name__
             log.exception("stopping, nothing of the present batch is acknowledged")
             await app.crash(error)
 
     async def alive() -> None:
         try:
-            await in_thread(idle_watch.check)  # nothing may come from a topic that is gone
+            # nothing may come from a topic that is gone
+            await in_thread(idle_watch.check)
+            health.kafka(None, await in_thread(lambda: idle_watch.ends(health.assigned())))
         except RetryableError as error:
+            health.kafka(error)
             log.warning("%s", error)
         except FatalError as error:
+            pulse.ended = str(error)
             log.critical("stopping: %s", error)
             await app.crash(error)
         else:

@@ -48,6 +48,29 @@ _PASSING_CODES = frozenset(
     {74, 75, 76, 159, 160, 173, 198, 202, 203, 209, 210, 225, 236, 241, 242, 243, 252, 279, 285}
     | {286, 289, 319, 369, 394, 425, 439, 473, 733, 999, 1000, 1001, 1002}
 )
+#: What some of them are called in metrics and alarms; a person can do something about these.
+_CAUSES = {
+    **dict.fromkeys((74, 75, 76), "disk"),
+    **dict.fromkeys((159, 160, 209), "timeout"),
+    **dict.fromkeys((202, 203), "too_many_queries"),
+    **dict.fromkeys((225, 999), "keeper"),
+    **dict.fromkeys((285, 286, 289, 319), "quorum"),
+    241: "memory",
+    242: "read_only",
+    243: "disk_full",
+    252: "too_many_parts",
+}
+_FIXES = {
+    "disk": "look at the server's disk",
+    "disk_full": "free space on the server's disk, or add some",
+    "keeper": "the Keeper of the cluster",
+    "memory": "more memory for the server, or less load",
+    "quorum": "the replicas that are missing",
+    "read_only": "the Keeper that the replica lost, then SYSTEM RESTART REPLICA",
+    "timeout": "less load on the server",
+    "too_many_parts": "merges do not keep up: larger batches (TOUCHLINE_BATCH_SECONDS), or disks",
+    "too_many_queries": "fewer queries, or a higher max_concurrent_queries",
+}
 
 
 def connect(settings: Settings) -> Client:
@@ -130,12 +153,19 @@ def translated(error: ClickHouseError, where: str = "") -> TouchlineError:
         )
     if code is None and isinstance(error, OperationalError):
         return RetryableError(
-            f"no ClickHouse answers{at} (fix: start it, or check TOUCHLINE_CLICKHOUSE)"
+            f"no ClickHouse answers{at} (fix: start it, or check TOUCHLINE_CLICKHOUSE)",
+            "unreachable",
         )
     if code in _PASSING_CODES:
-        return RetryableError(f"ClickHouse cannot do this for now (error {code} {name})")
+        cause = _CAUSES.get(code, "other")
+        fix = f"; fix: {_FIXES[cause]}" if cause in _FIXES else ""
+        return RetryableError(
+            f"ClickHouse cannot do this for now (error {code} {name}{fix})", cause
+        )
     if code is None and not isinstance(error, (DataError, ProgrammingError, NotSupportedError)):
-        return RetryableError(f"ClickHouse{at} gave no usable answer ({type(error).__name__})")
+        return RetryableError(
+            f"ClickHouse{at} gave no usable answer ({type(error).__name__})", "unreachable"
+        )
     return FatalError(f"ClickHouse refused the statement (error {code} {name})")
 
 

@@ -11,6 +11,8 @@ import pytest
 from pipeline import journeys
 from pipeline.errors import FatalError, RetryableError
 from pipeline.journeys import Refresher
+from pipeline.metrics import WorkerMetrics
+from pipeline.pulse import Pulse
 from pipeline.warehouse.refresh import Change, Journeys
 
 
@@ -48,7 +50,7 @@ def run(kept: Kept, work: Callable[[Refresher], None], wanted: int) -> None:
     """Run a refresher until so many changes are refreshed."""
 
     async def main() -> None:
-        refresher = Refresher(cast(Journeys, kept), 0.01)
+        refresher = Refresher(cast(Journeys, kept), 0.01, Pulse(WorkerMetrics("v1", [], [])))
         work(refresher)
         task = asyncio.ensure_future(refresher.run())
         for _ in range(500):

@@ -17,11 +17,12 @@ METRICS = WorkerMetrics("v1", ["lag"], ["invalid_json"])
 
 def served(check: Callable[[], Status], questions: Callable[[str], object]) -> object:
     """Ask a running server something, from another thread, as a probe would."""
-    taken = listening(Settings(status_port=0))
+    settings = Settings(status_port=0)
+    taken = listening(settings)
     assert taken is not None
 
     async def main() -> object:
-        server = StatusServer(taken, METRICS, Status, check)
+        server = StatusServer(settings, taken, METRICS.exposition, Status, check)
         await server.start()
         try:
             answer: Awaitable[object] = asyncio.to_thread(questions, server.address)
