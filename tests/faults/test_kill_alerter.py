@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.alerts.journal import Journal
 from tests.alert_line import a_moment, alert_line, check_told, resolved, with_routes
-from tests.webhook_receiver import Receiver, receiving
 from tests.waiting import until
+from tests.webhook_receiver import Receiver, receiving
 
 #: Kills in ``make test``; ``make test-faults`` sets 20 and more.
 KILLS = int(os.environ.get("FAULT_CYCLES", "3"))

@@ -8,8 +8,8 @@ import pytest
 
 from pipeline.alerts.journal import Journal
 from tests.alert_line import a_moment, alert_line, check_told, resolved, with_routes
-from tests.webhook_receiver import Receiver, receiving
 from tests.waiting import until
+from tests.webhook_receiver import Receiver, receiving
 
 pytestmark = pytest.mark.integration
 
