@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +16,7 @@ from pipeline.alerts import alerter
 from pipeline.alerts.journal import Journal
 from pipeline.embedded import stack
 from pipeline.errors import CatalogError, Problem
-from pipeline.metrics import AlertMetrics
+from pipeline.status_server import listening
 from pipeline.warehouse.client import connect
 from pipeline.warehouse.migrate import check_schema, migrate
 
@@ -36,14 +37,18 @@ def build(chosen: settings.Settings) -> alerter.Alerter:
         fix = "add [[destinations]] and [[routes]], see docs/alerts.md"
         raise CatalogError([Problem(loaded.path, 0, "routes", "nobody would be told", fix)])
     require_stack(chosen)
+    taken = listening(chosen.model_copy(update={"status_port": chosen.alerter_status_port}))
     with ExitStack() as parts:
         connected = parts.enter_context(stack.endpoints(chosen, kafka=True, clickhouse=True))
         ready = connected.settings
-        return patiently(lambda: _wire(ready, loaded, connected.embedded_clickhouse))
+        return patiently(lambda: _wire(ready, loaded, connected.embedded_clickhouse, taken))
 
 
 def _wire(
-    ready: settings.Settings, loaded: catalog.LoadedCatalog, embedded: bool
+    ready: settings.Settings,
+    loaded: catalog.LoadedCatalog,
+    embedded: bool,
+    taken: socket.socket | None,
 ) -> alerter.Alerter:
     client = connect(ready)
     if embedded:
@@ -51,9 +56,7 @@ def _wire(
     check_schema(client)
     topics.ensure(ready, loaded.catalog)
     ready.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    destinations = [item.id for item in loaded.catalog.destinations]
-    metrics = AlertMetrics(loaded.version, (), destinations)
-    return alerter.create(ready, loaded, Journal(client), metrics)
+    return alerter.create(ready, loaded, Journal(client), taken)
 
 
 def command(

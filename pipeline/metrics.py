@@ -261,6 +261,9 @@ class WorkerMetrics(Metrics):
 class AlertMetrics(Metrics):
     """What an alerter shows beside what every process does; told by the courier of deliveries.
 
+    Attributes:
+        broken: Destinations whose circuit is not closed.
+
     Args:
         catalog_version: Version of the catalog with the routes.
         alarms: The reasons for which it can raise an alarm.
@@ -271,6 +274,7 @@ class AlertMetrics(Metrics):
         self, catalog_version: str, alarms: Iterable[str], destinations: Iterable[str]
     ) -> None:
         super().__init__("alerter", catalog_version, alarms)
+        self.broken: set[str] = set()
         self._rounds()
         self._deliveries()
         for destination in destinations:
@@ -382,3 +386,7 @@ class AlertMetrics(Metrics):
     def circuit(self, destination: str, state: str) -> None:
         """Show the state of a circuit breaker."""
         self.circuit_open.labels(destination).set(state != "closed")
+        if state == "closed":
+            self.broken.discard(destination)
+        else:
+            self.broken.add(destination)

@@ -185,6 +185,9 @@ class Settings(BaseSettings):
         le=65_535,
         description="Port for that; 0 takes a free one and logs it. Not answered when unset.",
     )
+    alerter_status_port: int | None = Field(
+        None, ge=0, le=65_535, description="The same for the alerter, on status_host."
+    )
     alarm_lag_seconds: float = Field(
         300.0, gt=0, le=604_800, description="A worker further behind than this raises an alarm."
     )

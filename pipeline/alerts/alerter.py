@@ -8,6 +8,7 @@ and take over when it is gone.
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +23,7 @@ from pipeline import topics
 from pipeline.alerts.answers import Sender
 from pipeline.alerts.clock import SystemClock
 from pipeline.alerts.destinations.opening import open_sender
+from pipeline.alerts.health import ALARMS, AlertHealth
 from pipeline.alerts.journal import Journal
 from pipeline.alerts.rounds import Rounds
 from pipeline.alerts.safe_http import SafeHttp
@@ -31,6 +33,7 @@ from pipeline.errors import TouchlineError
 from pipeline.intake import Intake
 from pipeline.metrics import AlertMetrics
 from pipeline.settings import Settings
+from pipeline.status_server import StatusServer
 from pipeline.transport import Consumer, Transport
 from pipeline.worker import Worker, options
 
@@ -83,7 +86,10 @@ class Alerter(Worker):
 
 
 def create(
-    settings: Settings, catalog: LoadedCatalog, journal: Journal, metrics: AlertMetrics
+    settings: Settings,
+    catalog: LoadedCatalog,
+    journal: Journal,
+    taken: socket.socket | None = None,
 ) -> Alerter:
     """Wire the alerter.
 
@@ -91,7 +97,7 @@ def create(
         settings: With a Kafka address filled in.
         catalog: With routes and destinations.
         journal: On a database that has the schema.
-        metrics: Counts.
+        taken: A socket to answer monitoring on, from ``status_server.listening``.
 
     Raises:
         SettingsError: A secret of a destination is missing.
@@ -103,15 +109,12 @@ def create(
     senders: dict[str, Sender] = {
         item.id: open_sender(item, http) for item in catalog.catalog.destinations
     }
-    rounds = Rounds(
-        app,
-        catalog.catalog,
-        journal,
-        senders,
-        metrics,
-        SystemClock(),
-        settings.session_timeout,
-    )
+    clock, metrics = SystemClock(), AlertMetrics(catalog.version, ALARMS, senders)
+    timeout = settings.session_timeout
+    rounds = Rounds(app, catalog.catalog, journal, senders, metrics, clock, timeout)
+    health = AlertHealth(rounds, metrics, clock)
+    if taken is not None:
+        app.status = StatusServer(settings, taken, health.exposition, health.alive, health.ready)
     intake = Intake(settings.model_copy(update={"batch_seconds": _GATHER_SECONDS}))
     channel = app.topic(topics.moments(settings), schema=ChunkSchema())
 

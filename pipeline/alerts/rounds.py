@@ -55,6 +55,10 @@ class Outdated(Exception):
 class Rounds:
     """Turns moments into notifications that are delivered.
 
+    Attributes:
+        turned_at: When the loop last turned, or tried to; monotonic.
+        trouble: Why the present round waits, or empty.
+
     Args:
         app: The Faust application, for its consumer.
         catalog: With routes and destinations.
@@ -89,6 +93,17 @@ class Rounds:
         self._delivering: asyncio.Task[None] | None = None
         self._epoch = -1
         self._orders_at = 0.0
+        self.turned_at = clock.monotonic()
+        self.trouble = ""
+
+    @property
+    def is_active(self) -> bool:
+        """Return whether this alerter has the moments; otherwise it stands by."""
+        return self._courier is not None
+
+    def waiting(self) -> Mapping[str, int]:
+        """Return how many deliveries have no outcome, by destination."""
+        return self._courier.waiting() if self._courier is not None else {}
 
     @property
     def _consumer(self) -> Consumer:
@@ -103,6 +118,7 @@ class Rounds:
         try:
             while True:
                 chunks = await intake.batch(self._patience())
+                self.turned_at = self._clock.monotonic()
                 while not await self._own():
                     if not any(map(self._consumer.is_current, chunks)):
                         break
@@ -292,13 +308,18 @@ class Rounds:
         while True:
             if self._epoch != self._consumer_epoch():
                 raise Outdated
+            self.turned_at = self._clock.monotonic()
             try:
-                return await in_thread(work)
+                found = await in_thread(work)
             except RetryableError as error:
+                self.trouble = str(error)
                 wait = pause * random.uniform(0.5, 1.0)  # noqa: S311  # jitter, not a secret
                 log.warning("the round waits, next try in %.1f s: %s", wait, error)
                 await self._clock.sleep(wait)
                 pause = min(pause * 2, LONGEST_PAUSE)
+            else:
+                self.trouble = ""
+                return found
 
     # --- counting -------------------------------------------------------------------------------
 
@@ -313,9 +334,8 @@ class Rounds:
                 self._metrics.opened.labels(alert.route).inc()
 
     def _show(self) -> None:
-        if self._courier is not None:
-            for destination, waiting in self._courier.waiting().items():
-                self._metrics.waiting.labels(destination).set(waiting)
+        for destination, waiting in self.waiting().items():
+            self._metrics.waiting.labels(destination).set(waiting)
 
 
 class Awake:
