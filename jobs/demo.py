@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from pathlib import Path
 from time import perf_counter
 from typing import Annotated, Any
 
@@ -18,7 +19,14 @@ from clickhouse_connect.driver.client import Client
 from rich.progress import Progress
 
 from jobs.console import err, out, progress
-from jobs.drain import EVERY, wait_until_closed, wait_until_refreshed, wait_until_stored, working
+from jobs.drain import (
+    EVERY,
+    wait_until_closed,
+    wait_until_refreshed,
+    wait_until_stored,
+    wait_until_told,
+    working,
+)
 from jobs.moments_compared import compare
 from jobs.tables import present
 from pipeline import catalog, topics
@@ -41,6 +49,14 @@ IDLE = 1.0
 
 _STORED = """
 SELECT event_id, touchpoint, stage FROM interactions WHERE event_id IN {ids:Array(String)}
+"""
+_TOLD = """
+SELECT
+    countIf(decision = 'alerted'),
+    uniqExactIf(alert_id, decision = 'alerted'),
+    countIf(reason = 'closed_before'),
+    countIf(decision != 'alerted' AND reason != 'closed_before')
+FROM alert_moments
 """
 _TRUTH_BATCH = 5_000
 
@@ -133,7 +149,7 @@ def _run(
         ids = topics.ensure(ready, loaded.catalog)
         names = topics.inputs(ready, loaded.catalog)
         starts = topics.ends(ready, names)
-        with working(ready) as worker:
+        with working(ready) as worker, working(ready, "alerter") as alerter:
             with watch.part("produce"):
                 sent = _produce(ready, loaded, plan, book, bar)
             total = sum(sent.by_channel.values())
@@ -149,12 +165,15 @@ def _run(
             bar.update(task, description="refreshing journeys")
             with watch.part("refresh"):
                 wait_until_refreshed(client, worker)
+            with watch.part("alert"):
+                wait_until_told(ready, alerter)
         with watch.part("query"):
             found = account(client, ids, starts, ends)
             truth = _compare(client, sent)
             moments = compare(client, _keyring(ready), book)
+            alerts = _alerts(client, alerter.log_file)
             tables = [run_query(client, name, limit=limit) for name, limit in SHOWN.items()]
-        return _report(plan, sent, found, truth) | {"moments": moments}, tables
+        return _report(plan, sent, found, truth) | {"moments": moments, "alerts": alerts}, tables
 
 
 def _keyring(settings: Settings) -> Keyring:
@@ -200,6 +219,15 @@ def _compare(client: Client, sent: Sent) -> dict[str, Any]:
     return {"compared": compared, "differ": len(differ), "examples": differ[:5]}
 
 
+def _alerts(client: Client, log_file: Path) -> dict[str, Any]:
+    """Return what was told of the moments, and where it was told."""
+    names = ("told", "alerts", "closed_before", "kept_back")
+    return {
+        **dict(zip(names, client.query(_TOLD).result_rows[0], strict=True)),
+        "log": str(log_file),
+    }
+
+
 def _report(plan: Plan, sent: Sent, found: Account, truth: dict[str, Any]) -> dict[str, Any]:
     return {
         "customers": plan.customers,
@@ -239,6 +267,13 @@ def _print(report: dict[str, Any]) -> None:
         f"{moments['found']:,} moments of truth found, {moments['pains']:,} of pain and "
         f"{moments['glories']:,} of glory; compared with what the simulator meant: "
         f"{moments['missing']:,} missing, {moments['extra']:,} too many"
+    )
+    alerts = report["alerts"]
+    out.print(
+        f"{alerts['told']:,} pains told in {alerts['alerts']:,} alerts, see {alerts['log']}; "
+        f"{alerts['closed_before']:,} were mended before anybody was told, "
+        f"{alerts['kept_back']:,} kept back",
+        soft_wrap=True,
     )
     seconds = report["seconds"]
     speed = report["produced"] / max(seconds["produce"] + seconds["store"], 0.01)

@@ -100,9 +100,9 @@ def start_worker(settings: Settings, command: str = "worker") -> WorkerProcess:
 
 
 @contextmanager
-def working(settings: Settings) -> Iterator[WorkerProcess]:
-    """Run a worker process for the duration of a block."""
-    worker = start_worker(settings)
+def working(settings: Settings, command: str = "worker") -> Iterator[WorkerProcess]:
+    """Run a worker or alerter process for the duration of a block."""
+    worker = start_worker(settings, command)
     try:
         yield worker
     finally:
@@ -191,3 +191,18 @@ def wait_until_closed(client: Client, settings: Settings, worker: WorkerProcess)
         if monotonic() > deadline:
             raise FatalError("the worker does not look at what time has ended (see its log)")
         sleep(_POLL_SECONDS)
+
+
+def wait_until_told(settings: Settings, alerter: WorkerProcess) -> None:
+    """Wait until an alerter has looked at every moment there is.
+
+    Args:
+        settings: With the broker's address filled in.
+        alerter: Our own alerter process.
+
+    Raises:
+        FatalError: It ended, or nothing moved for ``PATIENCE`` seconds.
+    """
+    ends = topics.ends(settings, [topics.moments(settings)])
+    group = settings.model_copy(update={"kafka_group": topics.alerter_group(settings)})
+    wait_until_stored(group, ends, lambda left: None, alerter)

@@ -79,4 +79,5 @@ def _say(settings: Settings, worker: WorkerProcess | None) -> None:
     out.print("\nIn another terminal, in this directory:", markup=False)
     out.print("  touchline produce web events.ndjson", markup=False)
     out.print("  touchline query top_paths", markup=False)
+    out.print("  touchline alerter           # tells here what hurts", markup=False)
     out.print("\nCtrl-C stops.", markup=False)

@@ -43,6 +43,11 @@ def moments(settings: Settings) -> str:
     return f"{settings.topic_prefix}moments"
 
 
+def alerter_group(settings: Settings) -> str:
+    """Return the consumer group of the alerters."""
+    return f"{settings.kafka_group}-alerter"
+
+
 def inputs(settings: Settings, catalog: Catalog) -> list[str]:
     """Return the topics a worker reads, one per channel of the catalog."""
     return [interactions(settings, channel.id) for channel in catalog.channels]

@@ -104,7 +104,7 @@ def create(
     """
     told = options(settings)
     told["datadir"] = settings.home / "faust-alerter"
-    app = Alerter(f"{settings.kafka_group}-alerter", **told)
+    app = Alerter(topics.alerter_group(settings), **told)
     http = SafeHttp()
     senders: dict[str, Sender] = {
         item.id: open_sender(item, http) for item in catalog.catalog.destinations

@@ -56,7 +56,11 @@ def test_killed_at_random_and_started_again(tmp_path):
                 line.feed([*fresh, *map(resolved, ends)])
                 pains, mended = [*pains, *fresh], [*mended, *ends]
                 if cycle % 3:  # every third is killed while it starts
-                    until(lambda b=before: line.line.count(LOOKED_AT) > b, 60, "anything stored")
+                    until(
+                        lambda b=before, a=alerter: line.line.count(LOOKED_AT) > b or a.check(),
+                        60,
+                        "anything stored",
+                    )
                 with pytest.raises(TimeoutExpired):
                     alerter.process.wait(dice.uniform(0, 0.6))
                 alerter.process.kill()
