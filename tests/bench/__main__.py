@@ -2,7 +2,8 @@
 
 The transport against a stock Faust agent: same broker, same records, same decode, in turn; each
 consumer is a process of its own that times itself from its first record to its last. The line with
-detection against the line without: ``tests.bench.detection``. The tables of journeys against SQL
+detection against the line without: ``tests.bench.detection``. How soon pains are told and what that
+costs: ``tests.bench.alerts``. The tables of journeys against SQL
 over the interactions: ``tests.bench.warehouse``. Quote the ratios: absolute speeds depend on the
 machine.
 """
@@ -27,6 +28,7 @@ from pipeline import catalog, topics
 from pipeline.embedded.broker import Broker
 from pipeline.settings import Settings
 from pipeline.simulator import Plan, simulate
+from tests.bench.alerts import alerts
 from tests.bench.detection import detection
 from tests.bench.warehouse import warehouse
 
@@ -35,7 +37,7 @@ KINDS = {
     "chunks": "record-batch transport, decode",
     "steps": "record-batch transport, decode + identify + classify + rows",
 }
-PARTS = ("transport", "warehouse", "detection")
+PARTS = ("transport", "warehouse", "detection", "alerts")
 console = Console(highlight=False)
 
 
@@ -84,6 +86,9 @@ def main() -> None:
     if options.only in (None, "detection"):
         with tempfile.TemporaryDirectory(prefix="touchline-bench-") as folder:
             detection(console, Path(folder), options.waiting, options.records, options.runs)
+    if options.only in (None, "alerts"):
+        with tempfile.TemporaryDirectory(prefix="touchline-bench-") as folder:
+            alerts(console, Path(folder), options.records, options.runs)
 
 
 def transport(records: int, runs: int) -> None:
