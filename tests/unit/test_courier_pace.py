@@ -6,6 +6,7 @@ import asyncio
 import math
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -147,6 +148,25 @@ def test_while_the_circuit_is_open_only_probes_go_and_those_in_wait_go_at_once_a
         assert first < 3665
         assert max(taken.at for taken in office.post.taken) < first + 2
         assert office.events.circuits[0] == "open" and office.events.circuits[-1] == "closed"
+
+    run_virtually(main())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_few_that_failed_often_are_told_soon_after_all(seed):
+    async def main() -> None:
+        async def down(post: Post, notification: Notification) -> Answer:
+            if asyncio.get_running_loop().time() < 3600:
+                raise DeliveryError("no connection")
+            return Answer()
+
+        office = Office({"post": Post(down)}, seed=seed)
+        office.put(*(notification(alert, 1) for alert in range(4)))
+        await office.drain()
+        # Their own waits have grown to up to 300 s; the circuit's pause is a minute at most.
+        last = max(taken.at for taken in office.post.taken)
+        assert last < 3661
+        assert last - min(taken.at for taken in office.post.taken) < 1
 
     run_virtually(main())
 
