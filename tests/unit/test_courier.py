@@ -151,6 +151,24 @@ def test_stopping_waits_neither_for_a_try_nor_for_a_sender_that_clings():
     run_virtually(main())
 
 
+def test_a_sender_that_cleans_up_is_waited_for():
+    async def main() -> None:
+        async def careful(post: Post, notification: Notification) -> Answer:
+            try:
+                await asyncio.sleep(1e6)
+            finally:
+                await asyncio.sleep(0.3)
+            return Answer()
+
+        office = Office({"post": Post(careful)})
+        office.put(notification("a", 1))
+        async with office.running():
+            await asyncio.sleep(1)
+        assert office.post.at_once == 0  # its connections can be closed now
+
+    run_virtually(main())
+
+
 @pytest.mark.parametrize("error", [ValueError("secret"), KeyError("x"), asyncio.CancelledError()])
 def test_whatever_a_sender_raises_is_a_failure_and_is_not_quoted(error, caplog):
     async def main() -> None:
@@ -288,24 +306,5 @@ def test_what_is_not_taken_in_time_is_a_dead_letter_and_the_next_goes_on():
         assert {line.detail for line in dead} <= {"no connection", "was not tried in time"}
         assert {line.detail for line in dead if line.attempts} == {"no connection"}
         assert office.outbox.status("late") == ["sent"]
-
-    run_virtually(main())
-
-
-def test_waits_as_long_as_asked():
-    async def main() -> None:
-        async def later(post: Post, notification: Notification) -> Answer:
-            if now() < 90:
-                raise DeliveryError("slow down", status=429, retry_after=90)
-            return Answer()
-
-        office = Office({"post": Post(later)})
-        office.put(notification("a", 1))
-        async with office.running():
-            await asyncio.sleep(1)
-            office.put(notification("b", 1))
-            await office.courier.drained()
-        assert [round(at) for at in office.post.tries] == [0, 60, 120, 150]
-        assert office.events.counts["throttled"] == 2
 
     run_virtually(main())
