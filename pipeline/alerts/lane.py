@@ -189,7 +189,7 @@ class Lane:
         if not self._around.may_send():  # asked again: the process may have stood still since
             self._circuit.withdraw(probe)
             self._pace.give_back()
-            self._turns.ready(queue, first=True)
+            self._turns.ready(queue)
             return
         entry = queue.head
         outcome = await attempt(self._sender, entry.delivery, self._limit, self._clock)

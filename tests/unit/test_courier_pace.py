@@ -10,12 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.alerts.alert_queue import AlertQueue
 from pipeline.alerts.answers import Answer, DeliveryError
 from pipeline.alerts.circuit import FAILURES, Circuit, State
+from pipeline.alerts.deliveries import Delivery
 from pipeline.alerts.pace import LONGEST_BACKOFF, Pace, backoff
+from pipeline.alerts.turns import Turns
 from schemas.notification import Notification
 from tests.unit.courier_office import Office, Post, notification
-from tests.virtual_time import run_virtually
+from tests.virtual_time import BEGIN, run_virtually
 
 
 def a_circuit() -> tuple[Circuit, list[State]]:
@@ -101,6 +104,24 @@ def test_what_does_not_go_leaves_its_place_and_a_hold_holds():
     pace.hold(0, 10)
     pace.hold(0, 5)
     assert pace.wait(0) == 10
+
+
+def test_who_waits_anew_waits_to_the_end():
+    turns = Turns()
+    said = notification("a", 1)
+    queue = AlertQueue(Delivery(said.alert_id, 1, "post", said, BEGIN))
+    turns.queues[said.alert_id] = queue
+    turns.wait(queue, 0, 5, asked=False)
+    turns.release_all()  # the destination is back
+    assert turns.first() is queue
+    turns.wait(queue, 1, 10, asked=True)
+    turns.release(6)  # when the first wait would have been over
+    turns.release_next()
+    turns.release_all()  # who was asked to wait does
+    assert turns.first() is None
+    assert turns.next_due() == 11
+    turns.release(11)
+    assert turns.first() is queue
 
 
 @given(st.integers(0, 10_000), st.integers())
