@@ -33,13 +33,14 @@ class Courier:
     Args:
         senders: Speak to the destinations, by id; whoever made them closes them.
         destinations: Their settings, by id; of the same ids.
-        record: Writes lines of the outbox as they stand now, all or none of those it is given. A
-            line with an outcome counts more than a pending one of the same delivery, whichever was
-            written later. Raises RetryableError where the same can be written later.
+        record: Writes lines of the outbox as they stand now, all or none of those it is given; of
+            a delivery the line written last counts. Raises RetryableError where the same can be
+            written later.
         clock: Time.
         random: Spreads waits.
         events: Told of what happens.
-        may_send: Asked right before each send. While it says no, nothing is sent nor given up.
+        may_send: Asked right before each send and each write. While it says no, nothing is sent,
+            given up or written.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class Courier:
         may_send: Callable[[], bool],
     ) -> None:
         self._ran = False
-        self._recorder = Recorder(record, clock, random)
+        self._recorder = Recorder(record, clock, random, may_send)
         around = Surroundings(clock, random, self._recorder, events, may_send)
         self._lanes = {
             name: Lane(destination, senders[name], around)

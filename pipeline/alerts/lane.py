@@ -23,7 +23,7 @@ from pipeline.alerts.clock import pause
 from pipeline.alerts.courier_events import CourierEvents
 from pipeline.alerts.deliveries import Clock, Delivery, DeliveryStatus
 from pipeline.alerts.pace import Pace, backoff
-from pipeline.alerts.recorder import Recorder
+from pipeline.alerts.recorder import WITHHELD, Recorder
 from pipeline.alerts.turns import Turns
 from schemas.alerts import DestinationBase
 
@@ -33,8 +33,6 @@ log = logging.getLogger(__name__)
 AT_ONCE = 8
 #: Seconds that a sender may take beyond its own limit.
 GRACE = 5.0
-#: Seconds until it is asked again whether anything may be sent.
-WITHHELD = 0.25
 #: Seconds between two looks for deliveries whose time is up.
 SWEEP = 10.0
 #: A failed try is written when it is a delivery's first, and then at most so often, in seconds.
@@ -78,7 +76,6 @@ class Lane:
         self._sending = 0
         self._tries: set[asyncio.Task[None]] = set()
         self._bug: BaseException | None = None
-        self._stopped = False
         self._wake = asyncio.Event()
 
     @property
@@ -122,7 +119,6 @@ class Lane:
                 await pause(self._clock, seconds, self._wake)
             raise self._bug
         finally:
-            self._stopped = True
             for task in self._tries:
                 task.cancel()
             if self._tries:
@@ -193,12 +189,10 @@ class Lane:
         if not self._around.may_send():  # asked again: the process may have stood still since
             self._circuit.withdraw(probe)
             self._pace.give_back()
-            self._turns.ready(queue, first=True)
+            self._turns.ready(queue)
             return
         entry = queue.head
         outcome = await attempt(self._sender, entry.delivery, self._limit, self._clock)
-        if self._stopped:
-            return  # a sender swallowed the cancelling: what it did is done again after a restart
         entry.delivery = replace(
             entry.delivery,
             attempts=entry.delivery.attempts + 1,
@@ -233,7 +227,7 @@ class Lane:
             self._answered()
         else:
             self._circuit.failed(now, probe)
-        # Somebody else may deliver by now: then an outcome is only noted when it is a fact.
+        # Somebody else may deliver by now: then nothing is decided here, and nothing noted.
         mine = self._around.may_send()
         if failure.permanent and mine:
             self._dead(queue, entry.delivery)

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds that outcomes wait for others.
 GATHER = 0.03
+#: Seconds until it is asked again whether anything may be sent or written.
+WITHHELD = 0.25
 #: Most lines written at once, unless the outcomes of one delivery alone are more.
 MOST_LINES = 2_000
 #: Longest wait, in seconds, before the outbox is tried again.
@@ -37,12 +39,17 @@ class Recorder:
             Raises RetryableError where the same lines can be written later.
         clock: Time.
         random: Spreads the tries.
+        may_write: Asked right before each write; while it says no, nothing is written. A process
+            that stood still must not write over what another found out meanwhile.
     """
 
-    def __init__(self, record: Record, clock: Clock, random: Random) -> None:
+    def __init__(
+        self, record: Record, clock: Clock, random: Random, may_write: Callable[[], bool]
+    ) -> None:
         self._record = record
         self._clock = clock
         self._random = random
+        self._may_write = may_write
         self._groups: deque[tuple[list[Delivery], Callable[[], None]]] = deque()
         self._notes: dict[UUID, Delivery] = {}
         self._writing = False
@@ -99,6 +106,8 @@ class Recorder:
     async def _write(self, lines: list[Delivery]) -> None:
         failures = 0
         while True:
+            while not self._may_write():
+                await self._clock.sleep(WITHHELD)
             try:
                 await self._record(lines)
             except RetryableError as error:

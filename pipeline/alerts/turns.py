@@ -22,13 +22,10 @@ class Turns:
         self._waiting: list[tuple[float, int, AlertQueue]] = []
         self._ticket = itertools.count()
 
-    def ready(self, queue: AlertQueue, *, first: bool = False) -> None:
-        """Its head can be tried, after all that are ready already, or before them."""
+    def ready(self, queue: AlertQueue) -> None:
+        """Its head can be tried, after all that are ready already."""
         queue.state = "ready"
-        if first:
-            self._ready.appendleft(queue)
-        else:
-            self._ready.append(queue)
+        self._ready.append(queue)
 
     def wait(self, queue: AlertQueue, now: float, seconds: float, *, asked: bool) -> None:
         """Its head is not to be tried for so long; ``asked``: the destination said so."""

@@ -7,7 +7,7 @@ import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 from uuid import UUID, uuid5
@@ -164,7 +164,7 @@ class Counted(NoEvents):
 
 @dataclass
 class Outbox:
-    """Lines by delivery, as the courier writes them; of a delivery an outcome stays."""
+    """Lines by delivery, as the courier writes them; the last of a delivery counts."""
 
     lines: dict[UUID, Delivery] = field(default_factory=dict)
     writes: list[list[Delivery]] = field(default_factory=list)
@@ -176,10 +176,7 @@ class Outbox:
             await self.before()
         self.writes.append(list(lines))
         for line in lines:
-            if line.status != "pending" or self.lines[line.delivery_id].status == "pending":
-                # What is to be said is the outbox's own: only the outcome is taken over.
-                said = self.lines[line.delivery_id].notification
-                self.lines[line.delivery_id] = replace(line, notification=said)
+            self.lines[line.delivery_id] = line
         if self.after:
             await self.after()
 
@@ -212,6 +209,7 @@ class Office:
         self.events = Counted()
         self.random = Random(seed)
         self.allowed = True
+        self.may_send: Callable[[], bool] = lambda: self.allowed
         self.courier = self.new_courier()
 
     @property
@@ -226,7 +224,7 @@ class Office:
             self.clock,
             random=self.random,
             events=self.events,
-            may_send=lambda: self.allowed,
+            may_send=lambda: self.may_send(),
         )
 
     def put(self, *notifications: Notification, to: str = "post", age: float = 0.0) -> None:

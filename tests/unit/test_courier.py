@@ -8,7 +8,6 @@ from datetime import timedelta
 import pytest
 
 from pipeline.alerts.answers import Answer, DeliveryError
-from pipeline.errors import FatalError, RetryableError
 from schemas.notification import Notification
 from tests.unit.courier_office import Office, Post, an_id, notification, told
 from tests.virtual_time import BEGIN, run_virtually
@@ -152,6 +151,24 @@ def test_stopping_waits_neither_for_a_try_nor_for_a_sender_that_clings():
     run_virtually(main())
 
 
+def test_a_sender_that_cleans_up_is_waited_for():
+    async def main() -> None:
+        async def careful(post: Post, notification: Notification) -> Answer:
+            try:
+                await asyncio.sleep(1e6)
+            finally:
+                await asyncio.sleep(0.3)
+            return Answer()
+
+        office = Office({"post": Post(careful)})
+        office.put(notification("a", 1))
+        async with office.running():
+            await asyncio.sleep(1)
+        assert office.post.at_once == 0  # its connections can be closed now
+
+    run_virtually(main())
+
+
 @pytest.mark.parametrize("error", [ValueError("secret"), KeyError("x"), asyncio.CancelledError()])
 def test_whatever_a_sender_raises_is_a_failure_and_is_not_quoted(error, caplog):
     async def main() -> None:
@@ -291,124 +308,3 @@ def test_what_is_not_taken_in_time_is_a_dead_letter_and_the_next_goes_on():
         assert office.outbox.status("late") == ["sent"]
 
     run_virtually(main())
-
-
-def test_waits_as_long_as_asked():
-    async def main() -> None:
-        async def later(post: Post, notification: Notification) -> Answer:
-            if now() < 90:
-                raise DeliveryError("slow down", status=429, retry_after=90)
-            return Answer()
-
-        office = Office({"post": Post(later)})
-        office.put(notification("a", 1))
-        async with office.running():
-            await asyncio.sleep(1)
-            office.put(notification("b", 1))
-            await office.courier.drained()
-        assert [round(at) for at in office.post.tries] == [0, 60, 120, 150]
-        assert office.events.counts["throttled"] == 2
-
-    run_virtually(main())
-
-
-def test_stops_quietly_while_it_may_not_send():
-    async def main() -> None:
-        office = Office(settings={"post": {"give_up": "1m"}})
-        office.allowed = False
-        office.put(notification("a", 1))
-        async with office.running():
-            await asyncio.sleep(100)
-            assert not office.post.tries and not office.outbox.writes
-            office.put(notification("b", 1))
-            office.allowed = True
-            await office.courier.drained()
-        assert office.outbox.status("a") == ["dead"]  # decided when it was allowed again
-        assert office.outbox.status("b") == ["sent"]
-
-    run_virtually(main())
-
-
-def test_what_fails_after_the_right_to_send_is_lost_is_neither_noted_nor_given_up():
-    async def main() -> None:
-        async def lose(post: Post, notification: Notification) -> Answer:
-            if len(post.tries) == 1:
-                office.allowed = False
-                raise DeliveryError("gone", status=410, permanent=True)
-            return Answer()
-
-        office = Office({"post": Post(lose)})
-        office.put(notification("a", 1))
-        async with office.running():
-            await asyncio.sleep(100)
-            assert not office.outbox.writes
-            office.allowed = True
-            await office.courier.drained()
-        assert office.outbox.status("a") == ["sent"]
-
-    run_virtually(main())
-
-
-def test_outcomes_are_written_many_at_a_time_and_again_where_the_outbox_refuses():
-    async def main() -> None:
-        office = Office()
-
-        async def refuse() -> None:
-            if now() < 30:
-                raise RetryableError("no connection")
-
-        office.outbox.before = refuse
-        for alert in range(1000):
-            office.put(notification(alert, 1))
-        await office.drain()
-        assert len(office.post.taken) == 1000
-        assert len(office.outbox.writes) < 20
-
-    run_virtually(main())
-
-
-def test_any_other_error_of_the_outbox_ends_the_courier():
-    async def main() -> None:
-        office = Office()
-
-        async def refuse() -> None:
-            raise FatalError("no such table")
-
-        office.outbox.before = refuse
-        office.put(notification("a", 1))
-        with pytest.raises(FatalError, match="no such table"):
-            async with office.running():
-                await asyncio.sleep(10)
-
-    run_virtually(main())
-
-
-def test_put_twice_is_sent_once():
-    async def main() -> None:
-        office = Office()
-        once = notification("a", 1)
-        office.put(once)
-        office.put(once, notification("b", 1))
-        async with office.running():
-            await office.courier.drained()
-            office.courier.put(office.outbox.lines.values())  # known to have ended
-            office.put(once)  # and so as if pending
-            await asyncio.sleep(10)
-        assert len(office.post.taken) == 2
-        with pytest.raises(RuntimeError, match="runs once"):
-            await office.courier.run()
-
-    run_virtually(main())
-
-
-def test_a_destination_that_there_is_none_of_is_said_and_holds_up_nothing(caplog):
-    async def main() -> None:
-        office = Office()
-        office.put(notification("a", 1), to="gone")
-        office.put(notification("a", 1))
-        await office.drain()
-        assert office.outbox.status("a", "gone") == ["pending"]
-        assert office.outbox.status("a") == ["sent"]
-
-    run_virtually(main())
-    assert "gone" in caplog.text

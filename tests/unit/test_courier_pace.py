@@ -6,15 +6,19 @@ import asyncio
 import math
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.alerts.alert_queue import AlertQueue
 from pipeline.alerts.answers import Answer, DeliveryError
 from pipeline.alerts.circuit import FAILURES, Circuit, State
+from pipeline.alerts.deliveries import Delivery
 from pipeline.alerts.pace import LONGEST_BACKOFF, Pace, backoff
+from pipeline.alerts.turns import Turns
 from schemas.notification import Notification
 from tests.unit.courier_office import Office, Post, notification
-from tests.virtual_time import run_virtually
+from tests.virtual_time import BEGIN, run_virtually
 
 
 def a_circuit() -> tuple[Circuit, list[State]]:
@@ -75,8 +79,8 @@ def test_pauses_grow_up_to_a_minute_and_begin_anew():
 
 
 @given(
-    st.integers(1, 60_000),
-    st.lists(st.floats(0, 90), min_size=1, max_size=60),
+    st.integers(1, 200),
+    st.lists(st.sampled_from([0.0, 0.5, 7.0, 61.0]), min_size=20, max_size=40),
 )
 def test_never_more_than_the_rate_in_any_minute(per_minute, waits):
     pace, now, gone = Pace(per_minute, 0.0), 0.0, []
@@ -100,6 +104,24 @@ def test_what_does_not_go_leaves_its_place_and_a_hold_holds():
     pace.hold(0, 10)
     pace.hold(0, 5)
     assert pace.wait(0) == 10
+
+
+def test_who_waits_anew_waits_to_the_end():
+    turns = Turns()
+    said = notification("a", 1)
+    queue = AlertQueue(Delivery(said.alert_id, 1, "post", said, BEGIN))
+    turns.queues[said.alert_id] = queue
+    turns.wait(queue, 0, 5, asked=False)
+    turns.release_all()  # the destination is back
+    assert turns.first() is queue
+    turns.wait(queue, 1, 10, asked=True)
+    turns.release(6)  # when the first wait would have been over
+    turns.release_next()
+    turns.release_all()  # who was asked to wait does
+    assert turns.first() is None
+    assert turns.next_due() == 11
+    turns.release(11)
+    assert turns.first() is queue
 
 
 @given(st.integers(0, 10_000), st.integers())
@@ -151,6 +173,26 @@ def test_while_the_circuit_is_open_only_probes_go_and_those_in_wait_go_at_once_a
     run_virtually(main())
 
 
+@pytest.mark.parametrize("alerts", [1, 4])
+@pytest.mark.parametrize("seed", range(5))
+def test_few_that_failed_often_are_told_soon_after_all(seed, alerts):
+    async def main() -> None:
+        async def down(post: Post, notification: Notification) -> Answer:
+            if asyncio.get_running_loop().time() < 3600:
+                raise DeliveryError("no connection")
+            return Answer()
+
+        office = Office({"post": Post(down)}, seed=seed)
+        office.put(*(notification(alert, 1) for alert in range(alerts)))
+        await office.drain()
+        # Their own waits have grown to up to 300 s; the circuit's pause is a minute at most.
+        last = max(taken.at for taken in office.post.taken)
+        assert last < 3661
+        assert last - min(taken.at for taken in office.post.taken) < 1
+
+    run_virtually(main())
+
+
 def test_a_refusal_is_an_answer_and_opens_no_circuit():
     async def main() -> None:
         async def refuse(post: Post, notification: Notification) -> Answer:
@@ -161,5 +203,24 @@ def test_a_refusal_is_an_answer_and_opens_no_circuit():
         await office.drain()
         assert office.events.circuits == []
         assert office.events.counts["dead"] == 50
+
+    run_virtually(main())
+
+
+def test_waits_as_long_as_asked():
+    async def main() -> None:
+        async def later(post: Post, notification: Notification) -> Answer:
+            if asyncio.get_running_loop().time() < 90:
+                raise DeliveryError("slow down", status=429, retry_after=90)
+            return Answer()
+
+        office = Office({"post": Post(later)})
+        office.put(notification("a", 1))
+        async with office.running():
+            await asyncio.sleep(1)
+            office.put(notification("b", 1))
+            await office.courier.drained()
+        assert [round(at) for at in office.post.tries] == [0, 60, 120, 150]
+        assert office.events.counts["throttled"] == 2
 
     run_virtually(main())
