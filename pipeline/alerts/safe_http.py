@@ -250,7 +250,8 @@ def _refused(address: str, policy: Endpoint) -> str | None:
 async def _excerpt(response: aiohttp.ClientResponse) -> str:
     """Return the beginning of an answer.
 
-    The status has come by now: an answer that then stalls or breaks off changes nothing of it.
+    The status has come by now: an answer that then stalls or breaks off changes nothing of it. A
+    connection that is left before the end of an answer is closed by aiohttp.
     """
     data = b""
     until = time.monotonic() + 1.0  # what is worth showing comes at once
@@ -260,8 +261,6 @@ async def _excerpt(response: aiohttp.ClientResponse) -> str:
             if not part:
                 break
             data += part
-    if not response.content.at_eof():
-        response.close()  # else the connection would be used again, or read on
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
         return ""
     return data.decode("utf-8", errors="replace")

@@ -110,6 +110,22 @@ def test_headers_that_drip_are_given_up_in_time() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
+def test_a_server_that_answers_without_listening_does_not_hold_up() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 413 x\r\nContent-Length: 2\r\n\r\nno")
+        await asyncio.Event().wait()
+
+    async def run() -> None:
+        async with talking(talk) as port, client() as http:
+            sending = http.post(at(port, scheme="http"), b"x" * 20_000_000, JSON, timeout=60)
+            with pytest.raises(DeliveryError) as caught:
+                await asyncio.wait_for(sending, 30)
+            assert caught.value.status == 413
+
+    asyncio.run(run())
+
+
 def test_of_a_huge_answer_little_is_read_and_less_is_shown() -> None:
     written = 0
 
