@@ -19,7 +19,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from importlib.metadata import version
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -169,7 +168,7 @@ class SafeHttp:
                 auto_decompress=False,  # a small answer can unpack to a very large one
                 trust_env=False,
                 headers={
-                    "User-Agent": f"touchline/{version('touchline')}",
+                    "User-Agent": "touchline",
                     "Accept-Encoding": "identity",
                 },
             )
