@@ -234,18 +234,18 @@ def test_secrets_of_an_address_show_nowhere(caplog: pytest.LogCaptureFixture) ->
             shown.extend(traceback.format_exception(error))
 
     async def run() -> None:
+        user = f"{TOKEN}-user:{TOKEN}-password@{NAME}"
+        for status in (200, 302, 500):
+            echo = f"{path} {TOKEN}-path {TOKEN}-query is wrong, {TOKEN}-password, too"
+            async with receiving(Receiver(status=status, text=echo)) as receiver, client() as http:
+                await keep(http, at(receiver.port, path, host=user))
+                assert receiver.got[-1].headers["Authorization"].startswith("Basic ")
+                await keep(http, at(receiver.port, path, host=f"{TOKEN}-user@wrong.example"))
+        for talk in (broken, hang_up):
+            async with talking(talk) as port, client() as http:
+                await keep(http, at(port, path, scheme="http", host=user))
+                await keep(http, at(port, path, host=user), 0.3)
         async with client() as http:
-            user = f"{TOKEN}-user:{TOKEN}-password@{NAME}"
-            for status in (200, 302, 500):
-                echo = f"{path} {TOKEN}-path {TOKEN}-query is wrong, {TOKEN}-password, too"
-                async with receiving(Receiver(status=status, text=echo)) as receiver:
-                    await keep(http, at(receiver.port, path, host=user))
-                    assert receiver.got[-1].headers["Authorization"].startswith("Basic ")
-                    await keep(http, at(receiver.port, path, host=f"{TOKEN}-user@wrong.example"))
-            for talk in (broken, hang_up):
-                async with talking(talk) as port:
-                    await keep(http, at(port, path, scheme="http", host=user))
-                    await keep(http, at(port, path, host=user), 0.3)
             await keep(http, at(1, path, host=user))  # nobody listens there
         async with client(lambda host, port: ["10.0.0.1"]) as http:
             await keep(http, at(1, path, host=user))
