@@ -19,7 +19,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from importlib.metadata import version
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -169,7 +168,7 @@ class SafeHttp:
                 auto_decompress=False,  # a small answer can unpack to a very large one
                 trust_env=False,
                 headers={
-                    "User-Agent": f"touchline/{version('touchline')}",
+                    "User-Agent": "touchline",
                     "Accept-Encoding": "identity",
                 },
             )
@@ -250,7 +249,8 @@ def _refused(address: str, policy: Endpoint) -> str | None:
 async def _excerpt(response: aiohttp.ClientResponse) -> str:
     """Return the beginning of an answer.
 
-    The status has come by now: an answer that then stalls or breaks off changes nothing of it.
+    The status has come by now: an answer that then stalls or breaks off changes nothing of it. A
+    connection that is left before the end of an answer is closed by aiohttp.
     """
     data = b""
     until = time.monotonic() + 1.0  # what is worth showing comes at once
@@ -260,8 +260,6 @@ async def _excerpt(response: aiohttp.ClientResponse) -> str:
             if not part:
                 break
             data += part
-    if not response.content.at_eof():
-        response.close()  # else the connection would be used again, or read on
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
         return ""
     return data.decode("utf-8", errors="replace")

@@ -159,7 +159,7 @@ def test_a_real_service_and_the_status_of_its_refusal(
     async def run() -> tuple[list[str], list[str]]:
         receiver = Receiver()
         async with receiving(receiver, tls=False):
-            monkeypatch.setenv("CHAT", f"gotify://127.0.0.1:{receiver.port}/{TOKEN}")
+            monkeypatch.setenv("CHAT", f"gotify://127.0.0.1:{receiver.port}/{TOKEN}?redirect=yes")
             to = sender()
             said = [(await to.send(notification(), DELIVERY)).detail]
             receiver.status, receiver.headers = 403, {}

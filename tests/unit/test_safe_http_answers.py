@@ -110,6 +110,22 @@ def test_headers_that_drip_are_given_up_in_time() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
+def test_a_server_that_answers_without_listening_does_not_hold_up() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 413 x\r\nContent-Length: 2\r\n\r\nno")
+        await asyncio.Event().wait()
+
+    async def run() -> None:
+        async with talking(talk) as port, client() as http:
+            sending = http.post(at(port, scheme="http"), b"x" * 20_000_000, JSON, timeout=60)
+            with pytest.raises(DeliveryError) as caught:
+                await asyncio.wait_for(sending, 30)
+            assert caught.value.status == 413
+
+    asyncio.run(run())
+
+
 def test_of_a_huge_answer_little_is_read_and_less_is_shown() -> None:
     written = 0
 
@@ -218,18 +234,18 @@ def test_secrets_of_an_address_show_nowhere(caplog: pytest.LogCaptureFixture) ->
             shown.extend(traceback.format_exception(error))
 
     async def run() -> None:
+        user = f"{TOKEN}-user:{TOKEN}-password@{NAME}"
+        for status in (200, 302, 500):
+            echo = f"{path} {TOKEN}-path {TOKEN}-query is wrong, {TOKEN}-password, too"
+            async with receiving(Receiver(status=status, text=echo)) as receiver, client() as http:
+                await keep(http, at(receiver.port, path, host=user))
+                assert receiver.got[-1].headers["Authorization"].startswith("Basic ")
+                await keep(http, at(receiver.port, path, host=f"{TOKEN}-user@wrong.example"))
+        for talk in (broken, hang_up):
+            async with talking(talk) as port, client() as http:
+                await keep(http, at(port, path, scheme="http", host=user))
+                await keep(http, at(port, path, host=user), 0.3)
         async with client() as http:
-            user = f"{TOKEN}-user:{TOKEN}-password@{NAME}"
-            for status in (200, 302, 500):
-                echo = f"{path} {TOKEN}-path {TOKEN}-query is wrong, {TOKEN}-password, too"
-                async with receiving(Receiver(status=status, text=echo)) as receiver:
-                    await keep(http, at(receiver.port, path, host=user))
-                    assert receiver.got[-1].headers["Authorization"].startswith("Basic ")
-                    await keep(http, at(receiver.port, path, host=f"{TOKEN}-user@wrong.example"))
-            for talk in (broken, hang_up):
-                async with talking(talk) as port:
-                    await keep(http, at(port, path, scheme="http", host=user))
-                    await keep(http, at(port, path, host=user), 0.3)
             await keep(http, at(1, path, host=user))  # nobody listens there
         async with client(lambda host, port: ["10.0.0.1"]) as http:
             await keep(http, at(1, path, host=user))
