@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
-from ipaddress import ip_address
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+import trustme
+from cryptography.hazmat.primitives import serialization
 
 _HOUR = timedelta(hours=1)
 
@@ -22,79 +19,38 @@ class Authority:
     """
 
     def __init__(self, directory: Path, name: str) -> None:
-        self._directory, self._name = directory, name
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._identifier = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
-        own = _builder(name, self._key, _HOUR).issuer_name(_named(name))
-        own = own.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        own = own.add_extension(_CA_USAGE, critical=True)
-        own = own.add_extension(self._identifier, critical=False)
+        self._directory = directory
+        self._authority = trustme.CA(organization_name=name)
         self.file = directory / f"{name}.pem"
-        self.file.write_bytes(_pem(own.sign(self._key, hashes.SHA256())))
+        self._authority.cert_pem.write_to_path(self.file)
 
-    def issue(self, name: str, *hosts: str, valid: timedelta = _HOUR) -> tuple[Path, Path]:
+    def issue(
+        self, name: str, *hosts: str, valid: timedelta = _HOUR, password: bytes = b""
+    ) -> tuple[Path, Path]:
         """Sign a certificate for a broker or a client.
 
         Args:
-            name: Whom it is for, as its common name.
+            name: Whom it is for.
             hosts: Host names and addresses that it is valid for.
             valid: How long from now; it began two hours ago.
+            password: Of the key; none without.
 
         Returns:
-            Files of the certificate and of its key.
+            Files of the certificate and of its key, which is PKCS 8: Java takes no other.
         """
-        key = ec.generate_private_key(ec.SECP256R1())
-        made = _builder(name, key, valid).issuer_name(_named(self._name))
-        by = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(self._identifier)
-        made = made.add_extension(by, critical=False)
-        usage = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-        made = made.add_extension(x509.ExtendedKeyUsage(usage), critical=False)
-        if hosts:
-            names = x509.SubjectAlternativeName([_host(host) for host in hosts])
-            made = made.add_extension(names, critical=False)
+        now = datetime.now(timezone.utc)
+        made = self._authority.issue_cert(
+            *hosts, common_name=name, not_before=now - 2 * _HOUR, not_after=now + valid
+        )
         certificate, secret = self._directory / f"{name}.pem", self._directory / f"{name}.key"
-        certificate.write_bytes(_pem(made.sign(self._key, hashes.SHA256())))
+        made.cert_chain_pems[0].write_to_path(certificate)
+        key = serialization.load_pem_private_key(made.private_key_pem.bytes(), None)
+        hidden = serialization.BestAvailableEncryption(password) if password else None
         secret.write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM,
                 serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
+                hidden or serialization.NoEncryption(),
             )
         )
         return certificate, secret
-
-
-_CA_USAGE = x509.KeyUsage(
-    digital_signature=False, content_commitment=False, key_encipherment=False,
-    data_encipherment=False, key_agreement=False, key_cert_sign=True, crl_sign=True,
-    encipher_only=False, decipher_only=False,
-)  # fmt: skip
-
-
-def _builder(
-    name: str, key: ec.EllipticCurvePrivateKey, valid: timedelta
-) -> x509.CertificateBuilder:
-    now = datetime.now(timezone.utc)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(_named(name))
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - 2 * _HOUR)
-        .not_valid_after(now + valid)
-    )
-
-
-def _named(name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-
-
-def _host(host: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ip_address(host))
-    except ValueError:
-        return x509.DNSName(host)
-
-
-def _pem(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(serialization.Encoding.PEM)

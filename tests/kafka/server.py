@@ -99,7 +99,7 @@ class Apache:
             listeners: Listeners beside the plain one, by names of capital letters.
             users: Passwords by user name, for both SCRAM mechanisms.
         """
-        assert JARS.is_dir(), f"no Apache Kafka in {JARS} (fix: run it by `make test-kafka`)"
+        assert JARS.is_dir(), f"no Apache Kafka in {JARS} (fix: `make test-kafka` fetches it)"
         for attempt in range(_ATTEMPTS):
             ports = _free_ports(["CONTROLLER", "PLAIN", *(listeners or ())])
             place = directory / str(attempt)

@@ -10,7 +10,6 @@ from struct import pack
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import serialization
 from kafka import errors
 
 from pipeline.broker_check import check
@@ -150,14 +149,10 @@ def test_errors_of_the_client(error: errors.KafkaError, kind: type[Exception], t
 
 
 def test_an_encrypted_key_asks_no_terminal(tmp_path: Path) -> None:
-    certificate, key = Authority(tmp_path, "authority").issue("client")
-    secret = serialization.load_pem_private_key(key.read_bytes(), None).private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.BestAvailableEncryption(PASSWORD.encode()),
-    )
+    authority = Authority(tmp_path, "authority")
+    certificate, key = authority.issue("client", password=PASSWORD.encode())
     both = tmp_path / "both.pem"
-    both.write_bytes(secret + certificate.read_bytes())
+    both.write_bytes(key.read_bytes() + certificate.read_bytes())
     settings = Settings(kafka="k:9092", kafka_security="SSL", kafka_cert_file=both)
     with pytest.raises(SettingsError, match="TOUCHLINE_KAFKA_CERT_FILE: .*without a password"):
         ssl_context(settings)
