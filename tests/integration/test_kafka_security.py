@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 import pytest
 
+from jobs.drain import start_worker
 from pipeline.embedded.stack import Stack
 from pipeline.settings import Settings
 from pipeline.simulator import Plan
@@ -24,6 +25,7 @@ from tests.kafka.certificates import Authority
 from tests.kafka.server import Apache, Listener
 from tests.line import running_line
 from tests.unit.events import event
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.integration,
@@ -36,7 +38,7 @@ pytestmark = [
 PASSWORD = "a-password-that-nobody-may-see"
 SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
 #: Longest that a refusal may take.
-REFUSAL_SECONDS = 20
+REFUSAL_SECONDS = 45
 
 
 @dataclass
@@ -74,8 +76,8 @@ class Secured:
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     path = tmp_path_factory.mktemp("secured")
     authority, stranger = Authority(path, "authority"), Authority(path, "stranger")
-    authority.issue("client")
-    stranger.issue("impostor")
+    authority.issue("client", "client.example")
+    stranger.issue("impostor", "client.example")
     names = ("localhost", "127.0.0.1")
     server = _presented(path, "server", *authority.issue("server", *names))
     elsewhere = _presented(path, "far", *authority.issue("far", "kafka.example"))
@@ -153,17 +155,21 @@ def test_the_whole_line_by_settings_alone(
     }
     if wanted.pop("kafka_password_file", None):
         wanted["kafka_password"] = PASSWORD
-    wanted |= {**choice.names(tmp_path), **changes, "idle": 1.0}
+    wanted |= {**choice.names(tmp_path), **changes}
+    # the default catalog tells of every pain on the alerter's standard output
     with running_line(tmp_path / "home", **wanted) as line:
         line.produce(Plan(customers=20, days=20, seed=3))
         worker = line.worker()
         line.drain(worker)
         found = line.account()
-        said = worker.log_file.read_text(encoding="utf-8")
+        alerter = start_worker(line.settings, "alerter")
+        line.workers.append(alerter)
+        until(lambda: b"ALERT " in alerter.log_file.read_bytes() or alerter.check(), 60, "alerts")
+        said = [each.log_file.read_text(encoding="utf-8") for each in line.workers]
     assert found.balanced
     assert found.stored == len(line.truth)
     assert sum(found.rejected.values()) == len(line.values) - len(line.events) > 0
-    assert PASSWORD not in said
+    assert not [text for text in said if PASSWORD in text]
 
 
 @pytest.mark.parametrize(
@@ -261,10 +267,10 @@ REFUSALS = {
 def test_produce_that_is_refused_names_the_setting(
     secured: Secured, tmp_path: Path, refusal: str
 ) -> None:
-    listener, changes, told = REFUSALS[refusal]
+    listener, changes, wanted = REFUSALS[refusal]
     (tmp_path / "in.ndjson").write_bytes(orjson.dumps(event()))
     given = secured.environment(listener, **changes)
-    assert check_refused(tmp_path, given, told, "produce", "web", "in.ndjson") == []
+    assert check_refused(tmp_path, given, wanted, "produce", "web", "in.ndjson") == []
 
 
 @pytest.mark.parametrize(
@@ -280,12 +286,22 @@ def test_produce_that_is_refused_names_the_setting(
 def test_a_worker_that_is_refused_ends_and_names_the_setting(
     secured: Secured, tmp_path: Path, engine: Path, refusal: str
 ) -> None:
-    listener, changes, told = REFUSALS[refusal]
+    listener, changes, wanted = REFUSALS[refusal]
     given = {**secured.environment(listener, **changes), "TOUCHLINE_HOME": str(engine)}
-    check_refused(tmp_path, given, told, "worker")
+    check_refused(tmp_path, given, wanted, "worker")
 
 
-def check_refused(directory: Path, given: dict[str, str], told: str, *arguments: str) -> list[str]:
+def test_an_alerter_that_is_refused_ends_and_names_the_setting(
+    secured: Secured, tmp_path: Path, engine: Path
+) -> None:
+    listener, changes, wanted = REFUSALS["wrong password"]
+    given = {**secured.environment(listener, **changes), "TOUCHLINE_HOME": str(engine)}
+    check_refused(tmp_path, given, wanted, "alerter")
+
+
+def check_refused(
+    directory: Path, given: dict[str, str], wanted: str, *arguments: str
+) -> list[str]:
     """Run a command that must be refused in one line, in time; return what it said before."""
     since = time.monotonic()
     done = run(directory, given, *arguments)
@@ -294,6 +310,6 @@ def check_refused(directory: Path, given: dict[str, str], told: str, *arguments:
     assert "Traceback" not in done.stderr
     *before, last = done.stderr.splitlines()
     assert last.startswith("touchline: "), done.stderr
-    assert told in last, done.stderr
+    assert wanted in last, done.stderr
     assert PASSWORD not in done.stderr + done.stdout
     return before
