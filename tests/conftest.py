@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.kafka import choice
-from tests.kafka.server import Apache
+from tests.kafka.server import JARS, Apache
 
 # Timing is not what these tests test, and machines are noisy.
 settings.register_profile(
@@ -40,6 +40,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if given is not None:
         choice.choose(given.get(_ADDRESS, choice.EMBEDDED))
     elif config.getoption("--kafka") == "apache" and not config.getoption("collectonly"):
+        if not JARS.is_dir():
+            raise pytest.UsageError(f"no Apache Kafka in {JARS} (fix: `make test-kafka` fetches it)")
         config.stash[_DIRECTORY] = Path(mkdtemp(prefix="touchline-kafka-"))
         broker = config.stash[_BROKER] = Apache.start(config.stash[_DIRECTORY] / "shared")
         choice.choose(broker.address)
