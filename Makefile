@@ -4,6 +4,7 @@
 VENV  := .venv
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.installed
+KAFKA := .kafka/.fetched
 
 # The first of these that is 3.10 or newer; or say PYTHON=/path/to/python.
 CANDIDATES := python3 python3.13 python3.12 python3.11 python3.10
@@ -13,7 +14,7 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow test-faults check bench up lock clean
+.PHONY: help demo test test-slow test-faults test-kafka check bench up lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +30,9 @@ test-slow: $(STAMP) ## Run the slow tests: real logs, replays, every query with 
 
 test-faults: $(STAMP) ## Kill workers at random, twenty times
 	@FAULT_CYCLES=20 $(BIN)/python -m pytest -m faults $(ARGS)
+
+test-kafka: $(STAMP) $(KAFKA) ## Run the tests that use a broker against Apache Kafka (Java 17, Maven)
+	@$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder --kafka apache -m kafka $(ARGS)
 
 check: $(STAMP) ## Lint, check the formatting, check the types
 	@$(BIN)/ruff check .
@@ -51,7 +55,7 @@ lock: $(STAMP) ## Resolve the dependencies anew into constraints.txt
 	@echo "constraints.txt is new: run make check test, then commit it"
 
 clean: ## Remove .venv, caches and build results; data in .touchline and secrets stay
-	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf $(VENV) .kafka .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
 	find pipeline schemas jobs tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(STAMP): pyproject.toml constraints.txt
@@ -62,6 +66,18 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
 		-c constraints.txt -e '.[dev]'
+	@touch $@
+
+# Beside the checkout's .venv and like it: fetched once, anew when the pom changes, gone with it.
+$(KAFKA): tests/kafka/pom.xml
+	@java -version 2>&1 | grep -Eq '"(1[7-9]|[2-9][0-9])' || { \
+		echo "Apache Kafka needs Java 17 or newer, and there is none: install it" >&2; exit 1; }
+	@mvn -version > /dev/null 2>&1 || { \
+		echo "Apache Kafka is fetched by Maven, and there is none: install it" >&2; exit 1; }
+	@echo "Fetching Apache Kafka into .kafka, once"
+	@rm -rf .kafka
+	@mvn --batch-mode --quiet --file $< dependency:copy-dependencies \
+		-DincludeScope=runtime -DoutputDirectory='$(CURDIR)/.kafka/jars'
 	@touch $@
 
 # 64 random hex digits each, made once. The directory keeps others out; the files are readable

@@ -17,7 +17,7 @@ from clickhouse_connect.driver.client import Client
 
 from pipeline import topics
 from pipeline.embedded.broker import die_with_parent
-from pipeline.errors import FatalError
+from pipeline.errors import FatalError, RetryableError
 from pipeline.settings import Settings, environment
 from pipeline.warehouse.refresh import Journeys
 
@@ -82,6 +82,7 @@ def start_worker(settings: Settings, command: str = "worker") -> WorkerProcess:
         settings: With addresses, password and pepper filled in.
         command: What runs: ``worker`` or ``alerter``.
     """
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)  # no stack may have made it
     log_file = settings.home / f"{command}.log"
     root = Path(__file__).resolve().parent.parent
     kept = {key: value for key, value in os.environ.items() if not key.startswith("TOUCHLINE_")}
@@ -127,8 +128,12 @@ def wait_until_stored(
         FatalError: The worker ended, or nothing moved for ``PATIENCE`` seconds.
     """
     last, moved_at = -1, monotonic()
+    done: dict[topics.TopicPartition, int] = {}
     while True:
-        done = topics.committed(settings)
+        try:
+            done = topics.committed(settings)
+        except RetryableError as error:
+            log.info("%s", error)  # what was known before still holds
         left = sum(max(end - done.get(place, 0), 0) for place, end in ends.items())
         on_progress(left)
         if left == 0:

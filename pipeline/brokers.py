@@ -9,7 +9,14 @@ from __future__ import annotations
 import ssl
 from typing import Any
 
-from pipeline.errors import SettingsError
+from kafka.errors import (
+    AuthorizationError,
+    InvalidReplicationFactorError,
+    KafkaError,
+    SaslAuthenticationFailedError,
+)
+
+from pipeline.errors import FatalError, RetryableError, SettingsError, TouchlineError
 from pipeline.settings import Settings
 
 #: Longest look for a first broker, in milliseconds; kafka-python's own is half a minute.
@@ -30,10 +37,14 @@ def ssl_context(settings: Settings) -> ssl.SSLContext | None:
         raise SettingsError(f"TOUCHLINE_KAFKA_CA_FILE: {settings.kafka_ca_file}: {error}") from None
     if settings.kafka_cert_file is not None:
         try:
-            context.load_cert_chain(settings.kafka_cert_file, settings.kafka_key_file)
+            # without a password OpenSSL would ask the terminal for that of an encrypted key
+            context.load_cert_chain(settings.kafka_cert_file, settings.kafka_key_file, lambda: "")
         except (OSError, ssl.SSLError) as error:
+            key = "" if settings.kafka_key_file is None else f" with {settings.kafka_key_file}"
             raise SettingsError(
-                f"TOUCHLINE_KAFKA_CERT_FILE: {settings.kafka_cert_file}: {error}"
+                f"TOUCHLINE_KAFKA_CERT_FILE: {settings.kafka_cert_file}{key}: {error} (fix: PEM "
+                "files of a certificate and of its key, which TOUCHLINE_KAFKA_KEY_FILE names where "
+                "it is not in the same file, without a password)"
             ) from None
     return context
 
@@ -80,3 +91,33 @@ def kafka_python_options(settings: Settings) -> dict[str, Any]:
         options["sasl_mechanism"] = settings.kafka_sasl_mechanism
         options["sasl_plain_username"], options["sasl_plain_password"] = credentials
     return options
+
+
+def explained(error: KafkaError, settings: Settings, what: str) -> TouchlineError:
+    """Return an error of kafka-python as ours: whether trying again can help, and what to mend.
+
+    Args:
+        error: As it was raised.
+        settings: Of the connection.
+        what: What did not succeed, to begin the message with.
+    """
+    if isinstance(error, SaslAuthenticationFailedError):
+        return refused(settings)
+    if isinstance(error, AuthorizationError):
+        user = settings.kafka_username or "who the certificate names"
+        return FatalError(f"{what}: Kafka does not allow it to {user}: {error} (fix: its ACLs)")
+    if isinstance(error, InvalidReplicationFactorError):
+        return SettingsError(
+            f"TOUCHLINE_REPLICATION: {settings.replication} is not what Kafka can do: {error} "
+            "(fix: at most the number of brokers)"
+        )
+    return RetryableError(f"{what}: {error}", "kafka")
+
+
+def refused(settings: Settings) -> SettingsError:
+    """Return what to say when user name and password are not those of anybody."""
+    return SettingsError(
+        f"TOUCHLINE_KAFKA_USERNAME, TOUCHLINE_KAFKA_PASSWORD: Kafka at {settings.kafka} refuses "
+        f"user {settings.kafka_username!r} with this password, by {settings.kafka_sasl_mechanism} "
+        "(fix: a user that the brokers know by that mechanism, and the right password)"
+    )

@@ -17,7 +17,8 @@ from kafka import TopicPartition as KafkaPartition
 from kafka.admin import NewTopic, OffsetSpec
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from pipeline.brokers import kafka_python_options
+from pipeline.broker_check import check
+from pipeline.brokers import explained, kafka_python_options
 from pipeline.errors import FatalError, RetryableError
 from pipeline.settings import Settings
 from schemas.catalog import Catalog
@@ -55,22 +56,33 @@ def inputs(settings: Settings, catalog: Catalog) -> list[str]:
 
 @contextmanager
 def admin(settings: Settings) -> Iterator[KafkaAdminClient]:
-    """Open an admin client.
+    """Open an admin client; what Kafka refuses in the block is told in our errors.
 
     Raises:
-        RetryableError: No broker answers.
+        SettingsError: The brokers never take who the settings say we are; names the setting.
+        FatalError: They know us and do not allow it.
+        RetryableError: No broker answers, or not now.
     """
-    try:
-        client = KafkaAdminClient(**kafka_python_options(settings))
-    except KafkaError as error:
-        raise RetryableError(
-            f"no Kafka broker at {settings.kafka}: {error} (fix: start it, or check "
-            "TOUCHLINE_KAFKA and TOUCHLINE_KAFKA_SECURITY)"
-        ) from error
+    client = _connect(settings)
     try:
         yield client
+    except KafkaError as error:
+        raise explained(error, settings, "Kafka refuses") from error
     finally:
         client.close()
+
+
+def _connect(settings: Settings) -> KafkaAdminClient:
+    try:
+        return KafkaAdminClient(**kafka_python_options(settings))
+    except KafkaError as error:
+        told = explained(error, settings, f"no Kafka broker at {settings.kafka}")
+        if isinstance(told, FatalError):
+            raise told from None
+        check(settings)
+        raise RetryableError(
+            f"{told} (fix: start it, or check TOUCHLINE_KAFKA and TOUCHLINE_KAFKA_SECURITY)"
+        ) from error
 
 
 def ensure(settings: Settings, catalog: Catalog) -> dict[str, UUID]:
@@ -81,9 +93,12 @@ def ensure(settings: Settings, catalog: Catalog) -> dict[str, UUID]:
         is what tells its offsets apart from those of its predecessor.
 
     Raises:
+        SettingsError: The brokers refuse what the settings say; names the setting.
         FatalError: The input topics do not all have the same number of partitions.
         RetryableError: No broker answers.
     """
+    if settings.kafka_security != "PLAINTEXT":
+        check(settings)  # kafka-python would try for long before it says less
     wanted = inputs(settings, catalog)
     with admin(settings) as client:
         present = set(client.list_topics())
@@ -159,13 +174,14 @@ class Watch:
     def _connected(self) -> Iterator[KafkaAdminClient]:
         try:
             if self._client is None:
-                self._client = KafkaAdminClient(**kafka_python_options(self._settings))
+                self._client = _connect(self._settings)
             yield self._client
         except KafkaError as error:
             client, self._client = self._client, None
             if client is not None:
                 client.close()
-            raise RetryableError(f"Kafka does not tell its topics: {error!r}", "kafka") from error
+            told = f"Kafka does not tell its topics: {type(error).__name__}"
+            raise explained(error, self._settings, told) from error
 
 
 def ends(settings: Settings, names: Iterable[str]) -> dict[TopicPartition, int]:
@@ -177,7 +193,10 @@ def ends(settings: Settings, names: Iterable[str]) -> dict[TopicPartition, int]:
     Raises:
         RetryableError: The broker does not answer within ``ENDS_SECONDS``.
     """
-    consumer = KafkaConsumer(**kafka_python_options(settings), enable_auto_commit=False)
+    try:
+        consumer = KafkaConsumer(**kafka_python_options(settings), enable_auto_commit=False)
+    except KafkaError as error:
+        raise explained(error, settings, f"no Kafka broker at {settings.kafka}") from error
     try:
         partitions = [
             KafkaPartition(name, number)
@@ -194,13 +213,19 @@ def ends(settings: Settings, names: Iterable[str]) -> dict[TopicPartition, int]:
             consumer.poll(timeout_ms=100)
         return {(tp.topic, tp.partition): consumer.highwater(tp) for tp in partitions}
     except KafkaError as error:
-        raise RetryableError(f"cannot read the ends of the topics: {error}") from error
+        raise explained(error, settings, "cannot read the ends of the topics") from error
     finally:
         consumer.close()
 
 
 def committed(settings: Settings) -> dict[TopicPartition, int]:
-    """Return the worker group's committed offset of every partition it has committed."""
+    """Return the worker group's committed offset of every partition it has committed.
+
+    Raises:
+        RetryableError: No broker knows of groups yet: a new Kafka makes the topic that holds them
+            when first asked, which takes it seconds.
+        FatalError: As ``admin``.
+    """
     with admin(settings) as client:
         offsets = client.list_group_offsets([settings.kafka_group])[settings.kafka_group]
     return {(tp.topic, tp.partition): meta.offset for tp, meta in offsets.items()}

@@ -1,16 +1,17 @@
-"""The whole line on the embedded stack, for tests that break or measure it."""
+"""The whole line on engine and broker, for tests that break or measure it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import orjson
+import psutil
 from clickhouse_connect.driver.client import Client
 
 from jobs.drain import (
@@ -30,6 +31,8 @@ from pipeline.warehouse.catalog_tables import publish
 from pipeline.warehouse.client import connect
 from pipeline.warehouse.migrate import migrate
 from pipeline.warehouse.refresh import Journeys
+from tests.kafka import choice
+from tests.kafka.server import Apache
 
 
 @dataclass
@@ -40,7 +43,7 @@ class Line:
     loaded: catalog.LoadedCatalog
     client: Client
     ids: dict[str, UUID]
-    stack_pid: int
+    broker: psutil.Process | None
     events: list[dict[str, Any]] = field(default_factory=list)
     truth: dict[str, Truth] = field(default_factory=dict)
     values: list[tuple[str, bytes]] = field(default_factory=list)
@@ -112,24 +115,43 @@ class Line:
 
 
 @contextmanager
-def running_line(home: Path, **settings: Any) -> Iterator[Line]:
-    """Run a stack, and stop it and every worker whatever happens."""
+def running_line(home: Path, *, own_broker: bool = False, **settings: Any) -> Iterator[Line]:
+    """Run a stack, and stop it and every worker whatever happens.
+
+    Args:
+        home: Of the stack, in a directory of the test's own.
+        own_broker: Whether the test does something to ``Line.broker``, which only then is its own.
+        settings: Of the line.
+    """
     assert not [name for name in os.environ if name.startswith("TOUCHLINE_")]
-    chosen = Settings(home=home, **{"journeys_every": EVERY, **settings})
-    loaded = catalog.load(chosen.catalog)
-    with (
-        Stack.start(chosen, lasting=True) as stack,
-        endpoints(chosen, kafka=True, clickhouse=True) as connected,
-    ):
+    with ExitStack() as parts:
+        reached, broker = choice.reach(home.parent), None
+        if own_broker and reached:
+            apache = Apache.start(home.parent / "kafka")
+            parts.callback(apache.stop)
+            reached["kafka"], broker = apache.address, psutil.Process(apache.process.pid)
+        chosen = Settings(home=home, **{"journeys_every": EVERY, **reached, **settings})
+        loaded = catalog.load(chosen.catalog)
+        stack = parts.enter_context(Stack.start(chosen, broker=not reached, lasting=True))
+        connected = parts.enter_context(endpoints(chosen, kafka=True, clickhouse=True))
+        if not reached:
+            broker = embedded_broker(stack.endpoints.pid)
         ready = connected.settings
         client = connect(ready)
         migrate(client, ready)
         publish(client, loaded.catalog, loaded.version)
         ids = topics.ensure(ready, loaded.catalog)
-        line = Line(ready, loaded, client, ids, stack.endpoints.pid)
+        line = Line(ready, loaded, client, ids, broker)
         try:
             yield line
         finally:
             for worker in line.workers:
                 worker.stop()
             client.close()
+
+
+def embedded_broker(stack_pid: int) -> psutil.Process:
+    """Return the process of the broker that a stack runs."""
+    children = psutil.Process(stack_pid).children()
+    (broker,) = (child for child in children if child.name().startswith("tansu"))
+    return broker

@@ -15,6 +15,7 @@ import orjson
 from kafka.errors import KafkaError, MessageSizeTooLargeError
 
 from pipeline import topics
+from pipeline.brokers import explained
 from pipeline.decode import Decoded, Reason, decode, known_channels
 from pipeline.embedded.stack import running
 from pipeline.errors import FatalError, RejectedRecord, RetryableError
@@ -141,7 +142,7 @@ class Producer:
                 **options(settings, self._timeout, self._request, self._linger_ms)
             )
         except KafkaError as error:
-            raise RetryableError(f"no Kafka broker at {settings.kafka}: {error}") from error
+            raise explained(error, settings, f"no Kafka broker at {settings.kafka}") from error
         return self
 
     def send(self, interaction: Envelope | Mapping[str, Any], reference: object = None) -> None:

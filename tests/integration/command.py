@@ -18,6 +18,10 @@ def environment(settings: Settings | None = None) -> dict[str, str]:
     kept["PYTHONPATH"] = str(ROOT)
     if settings is not None and settings.kafka is not None:
         kept |= {"TOUCHLINE_KAFKA": settings.kafka, "TOUCHLINE_PARTITIONS": "4"}
+        kept |= {
+            f"TOUCHLINE_{name.upper()}": str(getattr(settings, name))
+            for name in ("topic_prefix", "kafka_group", "session_timeout")
+        }
     return kept
 
 

@@ -15,6 +15,7 @@ from pipeline.warehouse.catalog_tables import publish
 from pipeline.warehouse.client import connect
 from pipeline.warehouse.migrate import migrate
 from tests.integration.command import ROOT, touchline
+from tests.kafka import choice
 
 pytestmark = pytest.mark.integration
 
@@ -39,10 +40,11 @@ Intern,case-4,sometime,General,,,,,,task-4,Confirmation of receipt,complete,,,\
 def ingest(directory: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     return touchline(
         directory, "ingest", *arguments, "--map", str(RECEIPT / "map.toml"),
-        "--catalog", str(RECEIPT / "catalog.toml"),
+        "--catalog", str(RECEIPT / "catalog.toml"), settings=Settings(**choice.reach(directory)),
     )  # fmt: skip
 
 
+@pytest.mark.kafka
 @pytest.mark.slow
 def test_ingest_stores_what_fits_and_keeps_the_rest(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text(ROWS, encoding="utf-8")
@@ -78,6 +80,7 @@ def test_a_map_that_does_not_fit_the_log_starts_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / ".touchline").exists()
 
 
+@pytest.mark.kafka
 @pytest.mark.slow
 @pytest.mark.skipif(not REAL_LOG.exists(), reason="the real log is not beside this checkout")
 def test_the_real_log_is_stored_row_by_row(tmp_path: Path) -> None:

@@ -1,30 +1,27 @@
 """The commands of the README, as a newcomer types them."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from time import monotonic
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-ENVIRONMENT = {
-    **{key: value for key, value in os.environ.items() if not key.startswith("TOUCHLINE_")},
-    "PYTHONPATH": str(ROOT),
-}
+from pipeline.settings import Settings
+from tests.integration.command import environment
+from tests.kafka import choice
+
 TOUCHLINE = [sys.executable, "-m", "jobs.cli"]
 
 pytestmark = pytest.mark.integration
 
 
-def touchline(folder, *arguments):
+def touchline(folder, *arguments, settings=None):
     return subprocess.run(
         [*TOUCHLINE, *arguments],
         cwd=folder,
-        env=ENVIRONMENT,
+        env=environment(settings),
         capture_output=True,
         text=True,
         timeout=100,
@@ -32,10 +29,12 @@ def touchline(folder, *arguments):
     )
 
 
+@pytest.mark.kafka
 @pytest.mark.slow
 def test_the_demo_of_the_issue(tmp_path):
     arguments = ["demo", "--customers", "500", "--days", "30", "--seed", "7", "--json"]
-    done = touchline(tmp_path, *arguments)
+    settings = Settings(**choice.reach(tmp_path))
+    done = touchline(tmp_path, *arguments, settings=settings)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["balanced"]
@@ -47,7 +46,7 @@ def test_the_demo_of_the_issue(tmp_path):
     assert report["unclassified"] <= 0.01 * report["stored"]
     assert {"web", "email", "phone", "store"} <= set(report["produced_by_channel"])
 
-    again = json.loads(touchline(tmp_path, *arguments).stdout)
+    again = json.loads(touchline(tmp_path, *arguments, settings=settings).stdout)
     assert (again["stored"], again["truth"]) == (report["stored"], report["truth"])
     shown = touchline(tmp_path, "query", "data_quality", "--format", "json")
     quality = {(row["section"], row["measure"]): row["value"] for row in json.loads(shown.stdout)}
@@ -57,7 +56,7 @@ def test_the_demo_of_the_issue(tmp_path):
 
 def test_up_produce_and_query_side_by_side(tmp_path):
     with (tmp_path / "up.log").open("w") as log:
-        up = subprocess.Popen([*TOUCHLINE, "up"], cwd=tmp_path, env=ENVIRONMENT, stdout=log)
+        up = subprocess.Popen([*TOUCHLINE, "up"], cwd=tmp_path, env=environment(), stdout=log)
     try:
         simulate = ["simulate", "--customers", "40", "--days", "14", "--seed", "3"]
         simulated = touchline(

@@ -1,7 +1,6 @@
 """The real log of the README, through the commands a user types, against polars over the file."""
 
 import json
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -11,6 +10,9 @@ import polars as pl
 import pytest
 
 from pipeline import catalog
+from pipeline.settings import Settings
+from tests.integration.command import environment
+from tests.kafka import choice
 
 ROOT = Path(__file__).resolve().parents[2]
 LOG = ROOT.parent / "shared" / "data" / "receipt" / "receipt.csv"
@@ -19,6 +21,7 @@ EXAMPLE = ROOT / "docs" / "examples" / "receipt"
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.slow,
+    pytest.mark.kafka,
     pytest.mark.skipif(
         not LOG.exists(), reason="the receipt log is not part of the project: see docs/ingest.md"
     ),
@@ -26,11 +29,10 @@ pytestmark = [
 
 
 def touchline(folder, *arguments):
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("TOUCHLINE_")}
     done = subprocess.run(
         [sys.executable, "-m", "jobs.cli", *map(str, arguments)],
         cwd=folder,
-        env={**kept, "PYTHONPATH": str(ROOT)},
+        env=environment(Settings(**choice.reach(folder))),
         capture_output=True,
         text=True,
         timeout=110,

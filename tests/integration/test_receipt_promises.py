@@ -12,7 +12,9 @@ from typing import Any
 import polars as pl
 import pytest
 
+from pipeline.settings import Settings
 from tests.integration.command import ROOT, touchline
+from tests.kafka import choice
 from tests.line import Line, running_line
 from tests.waiting import until
 
@@ -122,6 +124,7 @@ def ingest(line: Line, log: Path) -> dict[str, Any]:
     done = touchline(
         line.settings.home.parent, "ingest", str(log), "--map", str(EXAMPLE / "promises.toml"),
         "--catalog", str(EXAMPLE / "catalog.toml"), "--json",
+        settings=Settings(**choice.reach(line.settings.home.parent)),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()
     report: dict[str, Any] = json.loads(done.stdout)

@@ -30,8 +30,9 @@ from pipeline.warehouse.query_files import named_queries
 from pipeline.warehouse.roles import apply_roles
 from tests.integration.command import environment
 from tests.integration.restricted import restricted
+from tests.kafka import choice
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.kafka]
 
 KEY = "0" * 32
 PLAN = Plan(customers=25, days=20, seed=5)
@@ -54,7 +55,7 @@ class Server:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server whose tables an owner made and a worker that is no more than a writer filled."""
     path = tmp_path_factory.mktemp("server")
-    wanted = Settings(home=path / "home", partitions=2)
+    wanted = Settings(home=path / "home", partitions=2, **choice.reach(path))
     with endpoints(wanted, kafka=True, clickhouse=False) as connected:
         made = Server(path / "data", path, connected.settings)
         with made.as_role("owner") as owner:

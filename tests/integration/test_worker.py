@@ -6,7 +6,6 @@ import sys
 from datetime import datetime, timezone
 
 import orjson
-import psutil
 import pytest
 from kafka import KafkaConsumer, KafkaProducer
 
@@ -24,8 +23,9 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def line(tmp_path):
-    with running_line(tmp_path / "home", partitions=2) as running:
+def line(tmp_path, request):
+    own = request.node.get_closest_marker("own_broker") is not None
+    with running_line(tmp_path / "home", own_broker=own, partitions=2) as running:
         yield running
 
 
@@ -73,7 +73,7 @@ def test_poison_is_rejected_whole_and_everything_else_is_stored(line):
     for _, reason in poison:
         wanted[reason] = wanted.get(reason, 0) + 1
     assert found.rejected == wanted
-    records = rejected_records(line)
+    records, topic = rejected_records(line), topics.interactions(line.settings, "web")
     assert sorted((r.value or b"") for r in records) == sorted((v or b"") for v, _ in poison)
     for record in records:
         headers = dict(record.headers)
@@ -81,10 +81,10 @@ def test_poison_is_rejected_whole_and_everything_else_is_stored(line):
         assert headers["trace"] == b"7"
         original = values[int(headers["touchline-offset"])]
         assert (record.value or b"") == (original or b"")
-        assert headers["touchline-topic"] == b"interactions.web"
+        assert headers["touchline-topic"].decode() == topic
         assert headers["touchline-error"]
         assert headers["touchline-reason"].decode() in wanted
-        assert headers["touchline-topic-id"].decode() == str(line.ids["interactions.web"])
+        assert headers["touchline-topic-id"].decode() == str(line.ids[topic])
 
 
 def test_a_worker_that_rejects_most_stops_before_it_drains_the_topic(line):
@@ -132,21 +132,17 @@ def test_a_topic_made_anew_under_a_worker_ends_it_and_loses_nothing(line):
     until(lambda: line.count("SELECT count() FROM interactions") == 700 or last.check(), 60, "700")
 
 
+@pytest.mark.own_broker
 def test_sigterm_is_obeyed_while_the_broker_is_gone(line):
     send(line, "web", [valid(number) for number in range(2000)])
     worker = line.worker(batch_rows=100, batch_seconds=0.05)
     until(lambda: line.count("SELECT count() FROM interaction_records"), 60, "a batch")
-    (broker,) = (
-        child
-        for child in psutil.Process(line.stack_pid).children()
-        if child.name().startswith("tansu")
-    )
-    broker.suspend()
+    line.broker.suspend()
     try:
         worker.process.terminate()
         assert worker.process.wait(60) is not None
     finally:
-        broker.resume()
+        line.broker.resume()
 
 
 def test_sigterm_ends_it_cleanly_with_everything_stored_committed(line):
