@@ -47,12 +47,13 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        Gauge(
+        self.build = Gauge(
             "touchline_build_info",
             "Always 1; the labels say what runs here.",
             ("service", "version", "catalog_version"),
             registry=self.registry,
-        ).labels(service, version("touchline"), catalog_version).set(1)
+        )
+        self.build.labels(service, version("touchline"), catalog_version).set(1)
         self.ready = Gauge(
             "touchline_ready",
             "1 while /readyz answers 200, else 0.",
