@@ -155,3 +155,33 @@ def test_a_worker_to_spare_is_ready(line):
         return sorted(total(samples(at), "touchline_partitions_assigned") for at in addresses)
 
     until(lambda: assigned() == [0, len(line.ids), len(line.ids)], 60, "one to spare")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_broker_that_does_not_answer_is_one_alarm_and_no_reason_to_start_anew(line):
+    worker = line.worker(status_port=0)
+    address = address_of(worker)
+    line.produce(Plan(customers=5, days=5, seed=1))
+    line.drain(worker)
+    (broker,) = (
+        child
+        for child in psutil.Process(line.stack_pid).children()
+        if child.name().startswith("tansu")
+    )
+    broker.suspend()
+    try:
+        until(lambda: alarms(address) == ["kafka"], 90, "an alarm")
+        told = ask(address, "/readyz")
+        assert told.status == 503
+        assert list(told.json()["problems"]) == ["kafka"]
+        until(lambda: samples(address)["touchline_kafka_up", frozenset()] == 0, 60, "down")
+        assert ask(address, "/healthz").status == 200
+    finally:
+        broker.resume()
+    until(lambda: ask(address, "/readyz").status == 200 or worker.check(), 90, "ready again")
+    until(lambda: not alarms(address), 60, "no alarm")
+    assert worker.log_file.read_text().count("ERROR pipeline.alarms: alarm: kafka: ") == 1
+    line.produce(Plan(customers=5, days=5, seed=2))
+    line.drain(worker)
+    assert total(samples(address), "touchline_records_consumed_total") == len(line.values)
