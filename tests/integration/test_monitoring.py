@@ -99,7 +99,7 @@ def test_an_engine_that_does_not_answer_is_named_until_it_does_and_what_waits_al
     worker = line.worker(status_port=0, alarm_lag_seconds=3.0, alarm_stuck_seconds=5.0)
     address = address_of(worker)
     until(lambda: ask(address, "/readyz").status == 200 or worker.check(), 60, "ready")
-    line.produce(Plan(customers=5, days=5, seed=1))
+    line.produce(Plan(customers=20, days=5, seed=1))
     line.drain(worker)
     engine = psutil.Process(line.stack_pid)
     engine.suspend()
@@ -162,7 +162,8 @@ def test_a_worker_to_spare_is_ready(line):
 def test_a_broker_that_does_not_answer_is_one_alarm_and_no_reason_to_start_anew(line):
     worker = line.worker(status_port=0)
     address = address_of(worker)
-    line.produce(Plan(customers=5, days=5, seed=1))
+    until(lambda: ask(address, "/readyz").status == 200 or worker.check(), 60, "ready")
+    line.produce(Plan(customers=20, days=5, seed=1))
     line.drain(worker)
     (broker,) = (
         child
@@ -182,6 +183,6 @@ def test_a_broker_that_does_not_answer_is_one_alarm_and_no_reason_to_start_anew(
     until(lambda: ask(address, "/readyz").status == 200 or worker.check(), 90, "ready again")
     until(lambda: not alarms(address), 60, "no alarm")
     assert worker.log_file.read_text().count("ERROR pipeline.alarms: alarm: kafka: ") == 1
-    line.produce(Plan(customers=5, days=5, seed=2))
+    line.produce(Plan(customers=20, days=5, seed=2))
     line.drain(worker)
     assert total(samples(address), "touchline_records_consumed_total") == len(line.values)
