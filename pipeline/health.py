@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from time import monotonic, time
@@ -37,6 +38,8 @@ ALARMS = (LAG, STUCK, CLICKHOUSE, KAFKA, WATERMARK)
 LOOK_SECONDS, PING_SECONDS = 1.0, 5.0
 #: Seconds that ClickHouse or Kafka may be away before that is an alarm: a restart takes less.
 AWAY_SECONDS = 30.0
+#: Seconds after which an answer of ClickHouse is no more waited for, and none of Kafka is told.
+ANSWER_SECONDS, SILENT_SECONDS = 10.0, 30.0
 #: Seconds without a look after which the process is taken for dead.
 DEAD_SECONDS = 60.0
 #: An idle watermark moves on in steps of so many seconds (``pipeline.detection``).
@@ -45,15 +48,15 @@ _STEP_SECONDS = 60.0
 
 @dataclass
 class _Peer:
-    """Something else that the worker needs."""
+    """Something else that the worker needs: what is wrong with it, and when it last was well."""
 
+    good: float
     words: str = ""
-    since: float = 0.0
 
     def says(self, words: str, clock: float) -> None:
-        if words and not self.words:
-            self.since = clock
         self.words = words
+        if not words:
+            self.good = clock
 
 
 class WorkerHealth:
@@ -89,7 +92,8 @@ class WorkerHealth:
         self._alarms = Alarms(metrics)
         self._lag = Lag()
         self._marks: dict[int, tuple[int, float]] = {}
-        self._clickhouse, self._kafka = _Peer(), _Peer()
+        self._clickhouse, self._kafka = _Peer(monotonic()), _Peer(monotonic())
+        self._kafka_told: float | None = None
         self._ends: Mapping[TopicPartition, int] = {}
         self._standing: dict[int, float] = {}
         self._since: dict[str, float] = {}
@@ -106,16 +110,18 @@ class WorkerHealth:
 
     async def _look_on(self) -> None:
         while True:
-            try:
+            with _harmless():
                 self.look(monotonic(), time())
-            except Exception:  # who only looks must not stop who works
-                log.exception("cannot tell the health of this worker")
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _ping_on(self) -> None:
         while True:
-            answers = await in_thread(self._ping)
-            self.clickhouse(answers, monotonic())
+            with _harmless():
+                try:
+                    answers = await asyncio.wait_for(in_thread(self._ping), ANSWER_SECONDS)
+                except asyncio.TimeoutError:
+                    answers = False
+                self.clickhouse(answers, monotonic())
             await asyncio.sleep(PING_SECONDS)
 
     def clickhouse(self, answers: bool, clock: float) -> None:
@@ -127,7 +133,8 @@ class WorkerHealth:
         self, error: RetryableError | None, ends: Mapping[TopicPartition, int] | None = None
     ) -> None:
         """Take note whether Kafka answers, and of the ends it told."""
-        self._kafka.says(str(error or ""), monotonic())
+        self._kafka_told = monotonic()
+        self._kafka.says(str(error or ""), self._kafka_told)
         self._metrics.kafka_up.set(error is None)
         if error is None:
             self._metrics.topics_checked.set(time())
@@ -228,9 +235,12 @@ class WorkerHealth:
 
     def _troubles(self, clock: float) -> tuple[dict[str, str], dict[str, str]]:
         """Return what is wrong with ClickHouse and Kafka, and what of it lasts."""
+        kafka, told = self._kafka.words, self._kafka_told
+        if not kafka and told is not None and clock - told > SILENT_SECONDS:
+            kafka = f"Kafka has not answered for {clock - told:.0f} s"
         found = [
-            (CLICKHOUSE, self._clickhouse.words, self._clickhouse.since),
-            (KAFKA, self._kafka.words, self._kafka.since),
+            (CLICKHOUSE, self._clickhouse.words, self._clickhouse.good),
+            (KAFKA, kafka, self._kafka.good),
         ]
         for trouble in self._pulse.troubles.values():
             reason = KAFKA if trouble.error.cause == KAFKA else CLICKHOUSE
@@ -271,13 +281,16 @@ class WorkerHealth:
         metrics, consumer, now = self._metrics, self._pulse.consumer, time()
         self.look(monotonic(), now)
         metrics.partitions.set(len(self.assigned()))
-        metrics.lag_records.clear()
-        for (topic, partition), records in self._lag.of_partitions.items():
-            metrics.lag_records.labels(topic, str(partition)).set(records)
+        metrics.show(
+            metrics.lag_records,
+            {(tp[0], str(tp[1])): records for tp, records in self._lag.of_partitions.items()},
+        )
         metrics.lag_seconds.set(self._lag.seconds)
-        metrics.watermark_delay.clear()
-        for number, watermark in self._detection.watermarks.known().items():
-            metrics.watermark_delay.labels(str(number)).set(now - watermark / 1e6)
+        known = self._detection.watermarks.known()
+        metrics.show(
+            metrics.watermark_delay,
+            {(str(number),): now - watermark / 1e6 for number, watermark in known.items()},
+        )
         metrics.open_subjects.set(len(self._detection))
         metrics.waiting_bytes.set(self._intake.waiting)
         customers, seconds = self._refresher.waiting()
@@ -285,6 +298,15 @@ class WorkerHealth:
         metrics.journeys_delay.set(seconds)
         metrics.last_commit.set(0.0 if consumer is None else consumer.committed_at)
         return metrics.exposition()
+
+
+@contextmanager
+def _harmless() -> Iterator[None]:
+    """Log what goes wrong in looking: who only looks must not stop who works."""
+    try:
+        yield
+    except Exception:
+        log.exception("cannot tell the health of this worker")
 
 
 def _at(seconds: float) -> str | None:

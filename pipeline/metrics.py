@@ -7,7 +7,7 @@ a name promises is in its help text; ``docs/operating.md`` lists all of them, an
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 
 from prometheus_client import (
@@ -44,15 +44,17 @@ class Metrics:
 
     def __init__(self, service: str, catalog_version: str, alarms: Iterable[str]) -> None:
         self.registry = CollectorRegistry()
+        self._shown: dict[Gauge, frozenset[tuple[str, ...]]] = {}
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        Gauge(
+        self.build = Gauge(
             "touchline_build_info",
             "Always 1; the labels say what runs here.",
             ("service", "version", "catalog_version"),
             registry=self.registry,
-        ).labels(service, version("touchline"), catalog_version).set(1)
+        )
+        self.build.labels(service, version("touchline"), catalog_version).set(1)
         self.ready = Gauge(
             "touchline_ready",
             "1 while /readyz answers 200, else 0.",
@@ -76,6 +78,14 @@ class Metrics:
             "1 while Kafka tells the process its topics, else 0.",
             registry=self.registry,
         )
+
+    def show(self, gauge: Gauge, values: Mapping[tuple[str, ...], float]) -> None:
+        """Let a gauge have these values by its labels, and no others. In one thread at a time."""
+        for gone in self._shown.get(gauge, frozenset()) - values.keys():
+            gauge.remove(*gone)
+        for labels, value in values.items():
+            gauge.labels(*labels).set(value)
+        self._shown[gauge] = frozenset(values)
 
     def exposition(self) -> bytes:
         """Return all metrics as they are now, in the format of ``CONTENT_TYPE``."""

@@ -41,7 +41,8 @@ def pytest_configure(config: pytest.Config) -> None:
         choice.choose(given.get(_ADDRESS, choice.EMBEDDED))
     elif config.getoption("--kafka") == "apache" and not config.getoption("collectonly"):
         if not JARS.is_dir():
-            raise pytest.UsageError(f"no Apache Kafka in {JARS} (fix: `make test-kafka` fetches it)")
+            fix = "`make test-kafka` fetches it"
+            raise pytest.UsageError(f"no Apache Kafka in {JARS} (fix: {fix})")
         config.stash[_DIRECTORY] = Path(mkdtemp(prefix="touchline-kafka-"))
         broker = config.stash[_BROKER] = Apache.start(config.stash[_DIRECTORY] / "shared")
         choice.choose(broker.address)

@@ -39,6 +39,10 @@ def total(found, name):
     return sum(value for (of, _), value in found.items() if of == name)
 
 
+def alarms(address):
+    return [reason for (reason,) in by(samples(address), "touchline_alarm", "reason")]
+
+
 def by(found, name, *labels):
     return {
         tuple(dict(has)[label] for label in labels): value
@@ -91,10 +95,12 @@ def test_metrics_add_up_to_what_is_in_the_tables(line):
     assert 0 < last <= total(found, "touchline_last_commit_timestamp_seconds") + 60
 
 
-def test_an_engine_that_does_not_answer_is_named_until_it_does(line):
-    worker = line.worker(status_port=0)
+def test_an_engine_that_does_not_answer_is_named_until_it_does_and_what_waits_alarms(line):
+    worker = line.worker(status_port=0, alarm_lag_seconds=3.0, alarm_stuck_seconds=5.0)
     address = address_of(worker)
     until(lambda: ask(address, "/readyz").status == 200 or worker.check(), 60, "ready")
+    line.produce(Plan(customers=20, days=5, seed=1))
+    line.drain(worker)
     engine = psutil.Process(line.stack_pid)
     engine.suspend()
     try:
@@ -107,10 +113,30 @@ def test_an_engine_that_does_not_answer_is_named_until_it_does(line):
         assert "ClickHouse" in told["problems"]["clickhouse"]
         assert ask(address, "/healthz").status == 200  # starting it anew would help nobody
         assert samples(address)["touchline_clickhouse_up", frozenset()] == 0
+
+        stored = len(line.values)
+        line.produce(Plan(customers=40, days=10, seed=2))
+        wanted = {"lag", "stuck", "clickhouse"}
+        until(lambda: set(ask(address, "/readyz").json()["problems"]) == wanted, 60, "all of it")
+        assert set(alarms(address)) >= {"lag", "stuck"}
+        found = samples(address)
+        assert 0 < total(found, "touchline_lag_records") <= len(line.values) - stored
+        assert total(found, "touchline_lag_seconds") > 3
     finally:
         engine.resume()
-    until(lambda: ask(address, "/readyz").status == 200 or worker.check(), 30, "ready again")
-    assert samples(address)["touchline_clickhouse_up", frozenset()] == 1
+    until(lambda: ask(address, "/readyz").status == 200 or worker.check(), 60, "ready again")
+    line.drain(worker)
+    until(lambda: not alarms(address), 60, "no alarms")
+    log = worker.log_file.read_text()
+    for reason in ("lag", "stuck"):
+        said = rf"ERROR pipeline.alarms: alarm: {reason}: [\d,]+ records wait"
+        assert len(re.findall(said, log)) == 1
+        assert re.search(rf"alarm over after \d+ s: {reason}\n", log)
+    found = samples(address)
+    assert total(found, "touchline_records_consumed_total") == len(line.values)
+    assert total(found, "touchline_lag_records") == 0
+    assert found["touchline_clickhouse_up", frozenset()] == 1
+    assert line.account().balanced
 
 
 def test_a_worker_to_spare_is_ready(line):
@@ -129,3 +155,34 @@ def test_a_worker_to_spare_is_ready(line):
         return sorted(total(samples(at), "touchline_partitions_assigned") for at in addresses)
 
     until(lambda: assigned() == [0, len(line.ids), len(line.ids)], 60, "one to spare")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_broker_that_does_not_answer_is_one_alarm_and_no_reason_to_start_anew(line):
+    worker = line.worker(status_port=0)
+    address = address_of(worker)
+    until(lambda: ask(address, "/readyz").status == 200 or worker.check(), 60, "ready")
+    line.produce(Plan(customers=20, days=5, seed=1))
+    line.drain(worker)
+    (broker,) = (
+        child
+        for child in psutil.Process(line.stack_pid).children()
+        if child.name().startswith("tansu")
+    )
+    broker.suspend()
+    try:
+        until(lambda: alarms(address) == ["kafka"], 90, "an alarm")
+        told = ask(address, "/readyz")
+        assert told.status == 503
+        assert list(told.json()["problems"]) == ["kafka"]
+        until(lambda: samples(address)["touchline_kafka_up", frozenset()] == 0, 60, "down")
+        assert ask(address, "/healthz").status == 200
+    finally:
+        broker.resume()
+    until(lambda: ask(address, "/readyz").status == 200 or worker.check(), 90, "ready again")
+    until(lambda: not alarms(address), 60, "no alarm")
+    assert worker.log_file.read_text().count("ERROR pipeline.alarms: alarm: kafka: ") == 1
+    line.produce(Plan(customers=20, days=5, seed=2))
+    line.drain(worker)
+    assert total(samples(address), "touchline_records_consumed_total") == len(line.values)

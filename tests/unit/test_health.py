@@ -1,5 +1,8 @@
 """What readiness and alarms say, for workers in every kind of trouble."""
 
+import asyncio
+import threading
+from contextlib import suppress
 from time import monotonic
 from types import SimpleNamespace
 from typing import Any, cast
@@ -7,6 +10,7 @@ from typing import Any, cast
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 
+from pipeline import health
 from pipeline.batch import Batch
 from pipeline.chunks import Chunk
 from pipeline.detection import News
@@ -158,6 +162,9 @@ def test_ends_that_kafka_told_count_where_fetching_has_stopped(bench):
     assert 'touchline_lag_records{partition="0",topic="interactions.web"} 900.0' in text
     assert 'partition="1"' not in text  # another worker's
     assert "touchline_open_subjects 7.0" in text
+    assert 'touchline_lag_records{partition="0",topic="interactions.email"} 0.0' in text
+    del bench.consumer.at[EMAIL]
+    assert "interactions.email" not in bench.health.exposition().decode()
 
 
 def test_offsets_that_are_never_committed_are_said(bench):
@@ -224,7 +231,7 @@ def test_kafka_away_is_told(bench):
     bench.look(AWAY_SECONDS + 1)
     assert bench.alarms() == ["kafka"]
     bench.health.kafka(None, {})
-    assert bench.look(AWAY_SECONDS + 2) == {}
+    assert bench.look(20) == {}
 
 
 def test_a_watermark_that_stands_is_told_and_one_that_moves_is_not(bench):
@@ -298,3 +305,53 @@ def test_what_waits_is_forgotten_when_it_is_stored_or_taken_away(bench):
     pulse.took(chunk(12, epoch=1, timestamp=NOW))  # of the assignment before
     assert pulse.oldest({WEB: 5, EMAIL: 0}) == {EMAIL: NOW + 70}
     assert pulse.oldest({WEB: 5}) == {}
+
+
+def test_kafka_that_says_nothing_any_more_is_told(bench):
+    assert bench.look(1_000) == {}  # not asked yet
+    bench.health.kafka(None, {})
+    assert bench.look(29) == {}
+    assert list(bench.look(32)) == ["kafka"]
+    assert bench.alarms() == ["kafka"]
+    bench.health.kafka(RetryableError("timed out", "kafka"))  # the same trouble, not a new one
+    for second in range(33, 90):
+        assert bench.look(second) == {"kafka": "timed out"}
+    assert bench.alarms() == ["kafka"]
+    bench.health.kafka(None, {})
+    assert bench.look(10) == {}
+
+
+def test_looking_goes_on_when_it_fails_or_clickhouse_never_answers(bench, monkeypatch, caplog):
+    monkeypatch.setattr(health, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(health, "PING_SECONDS", 0.01)
+    monkeypatch.setattr(health, "ANSWER_SECONDS", 0.05)
+    answers, hanging = iter([True, OSError("no descriptors left")]), threading.Event()
+
+    def ping():
+        answer = next(answers, None)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer or hanging.wait(30)
+
+    def broken():
+        raise RuntimeError("a fault of ours")
+
+    bench.health._ping = ping
+
+    async def main():
+        task = asyncio.ensure_future(bench.health.run())
+        deadline = monotonic() + 20
+        bench.consumer.safe = broken
+        up = bench.metrics.registry.get_sample_value
+        while up("touchline_clickhouse_up") != 0 or "a fault of ours" not in caplog.text:
+            assert monotonic() < deadline
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    try:
+        asyncio.run(main())
+    finally:
+        hanging.set()
+    assert "no descriptors left" in caplog.text

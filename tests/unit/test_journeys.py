@@ -128,3 +128,29 @@ def test_a_refusal_ends_it() -> None:
     with pytest.raises(FatalError, match="refused"):
         run(kept, work, 1)
     assert kept.refreshed == []
+
+
+def test_what_waits_is_told_also_while_it_is_refreshed_and_after_a_failure() -> None:
+    kept = Kept()
+    told, held = [], list[Refresher]()
+
+    def work(refresher: Refresher) -> None:
+        assert refresher.waiting() == (0, 0.0)
+        refresher.assign([0])
+        refresher.changed([(0, "a"), (0, "b")])
+        assert refresher.waiting()[0] == 2
+
+        def look() -> None:
+            refresher.changed([(0, "c")])
+            told.append(refresher.waiting())
+
+        kept.before_refresh = [look, lambda: told.append(refresher.waiting())]
+        kept.errors = [RetryableError("away")]
+        told.append(refresher.waiting())
+        held.append(refresher)
+
+    run(kept, work, 3)
+    customers, seconds = zip(*told, strict=True)
+    assert customers == (2, 3, 3)
+    assert seconds[0] < seconds[1] < seconds[2]  # the oldest is the same
+    assert held[0].waiting() == (0, 0.0)

@@ -1,10 +1,16 @@
 """The server that monitoring asks, over real sockets."""
 
 import asyncio
+import json
 import socket
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from pipeline.errors import SettingsError
 from pipeline.metrics import CONTENT_TYPE, WorkerMetrics
@@ -12,20 +18,21 @@ from pipeline.settings import Settings
 from pipeline.status_server import Status, StatusServer, listening
 from tests.asking import ask, samples
 
+ROOT = Path(__file__).parents[2]
 METRICS = WorkerMetrics("v1", ["lag"], ["invalid_json"])
 
 
-def served(check: Callable[[], Status], questions: Callable[[str], object]) -> object:
+def served(check: Callable[[], Status], questions: Callable[[str], Any]) -> Any:
     """Ask a running server something, from another thread, as a probe would."""
     settings = Settings(status_port=0)
     taken = listening(settings)
     assert taken is not None
 
-    async def main() -> object:
+    async def main() -> Any:
         server = StatusServer(settings, taken, METRICS.exposition, Status, check)
         await server.start()
         try:
-            answer: Awaitable[object] = asyncio.to_thread(questions, server.address)
+            answer: Awaitable[Any] = asyncio.to_thread(questions, server.address)
             return await answer
         finally:
             await server.stop()
@@ -97,3 +104,21 @@ def test_ipv6_is_spoken_where_there_is_some():
     assert taken is not None
     with taken:
         assert taken.family == socket.AF_INET6
+
+
+@pytest.mark.parametrize(("problems", "code"), [({}, 0), ({"lag": "far behind"}, 1)])
+def test_the_check_of_the_containers_tells_them_apart(problems, code):
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    worker = compose["services"]["worker"]
+    port = str(worker["environment"]["TOUCHLINE_STATUS_PORT"])
+    kind, _, *arguments = worker["healthcheck"]["test"]
+    assert kind == "CMD"
+    assert f", {port}, " in arguments[-1]
+
+    def questions(address):
+        here = [text.replace(port, address.split(":")[1]) for text in arguments]
+        return subprocess.run([sys.executable, *here], capture_output=True, text=True, check=False)
+
+    done = served(lambda: Status(problems), questions)
+    assert done.returncode == code
+    assert json.loads(done.stdout) == {"ready": not problems, "problems": problems}

@@ -1,6 +1,7 @@
 """The consumer's promises, against a partition that is fetched, sought and reassigned at random."""
 
 import asyncio
+from time import time
 
 import pytest
 from aiokafka.errors import TopicAuthorizationFailedError
@@ -255,3 +256,24 @@ def test_a_partition_taken_away_while_its_gap_is_looked_at_is_left_alone():
     assert not run(consumer._accept(PLACE, log.fetch(5)))
     assert log.position == 15
     assert PLACE not in consumer._expected
+
+
+def test_who_looks_sees_what_is_safe_and_what_is_not_committed_yet():
+    log = Log(range(20))
+    consumer = consumer_of(log)
+    assert (consumer.safe(), consumer.uncommitted(), consumer.committed_at) == ({}, False, 0.0)
+    consumer._begun[PLACE] = consumer._expected[PLACE] = 0
+    message = consumer._to_message(PLACE, log.fetch(5))
+    assert consumer.safe() == {("t", 0): 0}
+    consumer.processed(message.value)
+    assert (consumer.safe(), consumer.uncommitted()) == ({("t", 0): 5}, True)
+    log.commits = False
+    run(consumer.force_commit())
+    assert (consumer.uncommitted(), consumer.committed_at) == (True, 0.0)
+    log.commits = True
+    before = time()
+    run(consumer.force_commit())
+    assert not consumer.uncommitted()
+    assert before <= consumer.committed_at <= time()
+    consumer._forget()
+    assert (consumer.safe(), consumer.uncommitted()) == ({}, False)
