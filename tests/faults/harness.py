@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 from pydantic import SecretStr
@@ -90,6 +91,22 @@ class Trial:
         """Wait until a worker's log holds a text."""
         until(lambda: text in log_of(worker) or worker.check(), PATIENCE, f"'{text}' in its log")
 
+    def until_ready(self, worker: WorkerProcess) -> None:
+        """Wait until a worker has its partitions: it has touched its file, and asked for work."""
+        home = self.directory / f"worker-{self.workers.index(worker)}"
+        until(
+            lambda: (home / "worker.alive").exists() or worker.check(), PATIENCE, "a ready worker"
+        )
+
+    def until_stuck(self, worker: WorkerProcess) -> None:
+        """Wait until nothing was stored for a while, because nothing can be."""
+        stored, since = self.stored(), monotonic()
+        while monotonic() - since < 2.0:
+            worker.check()
+            sleep(0.2)
+            if (now := self.stored()) != stored:
+                stored, since = now, monotonic()
+
     def reconnect(self) -> None:
         """Ask the engine anew, after it was started again."""
         self.line.settings = _reached(self.line.settings, self.engine)
@@ -104,7 +121,7 @@ class Trial:
         self.result.records = found.produced
         self.result.lost = found.lost
         self.result.duplicated, self.result.wrong = found.duplicated, found.wrong
-        assert not found.found
+        assert not found.found, "\n".join(found.found)
         return found
 
 
