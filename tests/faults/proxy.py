@@ -116,6 +116,8 @@ class TcpProxy:
             await asyncio.gather(self._pump(reader, beyond), self._pump(answers, writer))
         except OSError:
             _reset(writer)  # nobody there, or gone: whoever asked finds out as without a proxy
+        except asyncio.CancelledError:
+            _reset(writer)  # the proxy ends; asyncio would log what leaves this
         finally:
             for each in filter(None, (writer, beyond)):
                 self._writers.discard(each)
