@@ -254,7 +254,9 @@ class Detector:
         if outcome.moments or outcome.promises or cell.said:
             self._unsaid.differ(key, cell, outcome, self.watermark, now)
         # what was said ahead of a crash is not contradicted before the watermark is there again
-        waits = [item.watermark - 1 for item in cell.said.values() if item.watermark > self.watermark]
+        waits = [
+            item.watermark - 1 for item in cell.said.values() if item.watermark > self.watermark
+        ]
         cell.keep = max([outcome.keep, *waits])
         if outcome.wake is not None:
             waits.append(outcome.wake)

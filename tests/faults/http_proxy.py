@@ -25,7 +25,14 @@ from tests.faults.loop_thread import LoopThread
 HOST = "127.0.0.1"
 _HEAD = 4_096
 #: ClickHouse's error numbers and names, as a server in trouble sends them.
-READONLY, TABLE_IS_READ_ONLY, TOO_MANY_PARTS, NO_SPACE, MEMORY, TIMEOUT = 164, 242, 252, 243, 241, 159
+READONLY, TABLE_IS_READ_ONLY, TOO_MANY_PARTS, NO_SPACE, MEMORY, TIMEOUT = (
+    164,
+    242,
+    252,
+    243,
+    241,
+    159,
+)
 NAMES = {
     READONLY: "READONLY",
     TABLE_IS_READ_ONLY: "TABLE_IS_READ_ONLY",

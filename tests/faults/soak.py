@@ -37,7 +37,9 @@ _RECOVERY = 300.0
 _SHARE, _SPARE = 1.25, 40 * MEGABYTE
 _CLASSES = "SELECT touchpoint, stage, count() FROM interactions GROUP BY touchpoint, stage"
 _VIEWS = ("steps", "journeys")
-_DIGEST = "SELECT count(), sum(cityHash64(*)) FROM (SELECT * EXCEPT refreshed_at FROM {v:Identifier})"
+_DIGEST = (
+    "SELECT count(), sum(cityHash64(*)) FROM (SELECT * EXCEPT refreshed_at FROM {v:Identifier})"
+)
 
 
 @dataclass

@@ -30,7 +30,7 @@ def test_one_bad_row_in_ten_thousand(tmp_path):
         tally(run, 9_999, {"missing_field": 1})
 
 
-@pytest.mark.faults
+@pytest.mark.slow
 def test_poison_among_good_records(tmp_path):
     with trial(
         tmp_path, 9, "poison: empty, tombstone, BOM, invalid UTF-8, surrogates, NaN, infinity, "
@@ -49,7 +49,7 @@ def test_poison_among_good_records(tmp_path):
         assert sorted(value or b"" for value, _ in kept) == sorted(v or b"" for v, _ in poison)
 
 
-@pytest.mark.faults
+@pytest.mark.slow
 def test_nothing_but_poison(tmp_path):
     with trial(
         tmp_path, 10, "100 % poison: 3,000 records", "worker stops with lag and says why; "
@@ -64,7 +64,7 @@ def test_nothing_but_poison(tmp_path):
         tally(run, 0, {"invalid_json": 3_000})
 
 
-@pytest.mark.faults
+@pytest.mark.slow
 def test_the_topic_of_rejects_is_gone(tmp_path):
     with trial(
         tmp_path, 11, "reject topic deleted under a running worker, then a bad record",

@@ -9,7 +9,7 @@ import pytest
 from pipeline.simulator import Plan
 from tests.faults.harness import log_of, trial
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PLAN = Plan(customers=200, days=30, seed=51)
 SMALL = {"batch_rows": 150, "batch_seconds": 0.05}

@@ -41,7 +41,7 @@ OUTAGE = float(os.environ.get("FAULT_OUTAGE", "60"))
 GROWTH = 150_000_000
 
 
-@pytest.mark.faults
+@pytest.mark.slow
 def test_answers_lost_after_success_and_requests_lost_before_leave_one_copy(tmp_path):
     with trial(
         tmp_path, 5, "answers cut off after success, requests cut off; every table written",
@@ -68,7 +68,7 @@ def test_answers_lost_where_it_matters_most_leave_one_copy(tmp_path):
         assert run.clickhouse.served["lose_answer"] == 3
 
 
-@pytest.mark.faults
+@pytest.mark.slow
 def test_a_server_in_trouble_is_asked_again_and_nothing_is_rejected_for_it(tmp_path):
     with trial(
         tmp_path, 6, "read-only, disk full, too many parts, memory, timeout; 500, 502, 503 without "
@@ -87,7 +87,7 @@ def test_a_server_in_trouble_is_asked_again_and_nothing_is_rejected_for_it(tmp_p
         assert run.clickhouse.faults > 10
 
 
-@pytest.mark.faults
+@pytest.mark.slow
 def test_a_slow_server_is_waited_for(tmp_path):
     with trial(
         tmp_path, 5, "every insert answered 2 s late, every piece of network 20 ms", "one copy",
@@ -100,7 +100,7 @@ def test_a_slow_server_is_waited_for(tmp_path):
         run.finish()
 
 
-@pytest.mark.faults
+@pytest.mark.slow
 def test_a_frozen_server_costs_nothing_but_time(tmp_path):
     with trial(
         tmp_path, 5, "host frozen for 15 s (accepts, never answers), then its connections reset",
@@ -117,7 +117,7 @@ def test_a_frozen_server_costs_nothing_but_time(tmp_path):
         run.finish(worker)
 
 
-@pytest.mark.faults
+@pytest.mark.slow
 @pytest.mark.timeout(900 + 2 * int(OUTAGE))
 def test_an_outage_is_ridden_out_with_flat_memory(tmp_path):
     with trial(
@@ -142,4 +142,6 @@ def test_an_outage_is_ridden_out_with_flat_memory(tmp_path):
         run.wire.resume()
         run.finish(worker)
         assert "no ClickHouse answers" in log_of(worker)
-        run.result.outcome += f" (memory +{max(memory.growth(), 0) / 1e6:.0f} MB, lag {ends - committed:,})"
+        run.result.outcome += (
+            f" (memory +{max(memory.growth(), 0) / 1e6:.0f} MB, lag {ends - committed:,})"
+        )

@@ -15,7 +15,7 @@ from tests.faults.harness import trial
 KILLS = int(os.environ.get("FAULT_ENGINE_CYCLES", "10"))
 
 
-@pytest.mark.faults
+@pytest.mark.slow
 @pytest.mark.timeout(300 + 60 * KILLS)
 def test_killed_at_random_and_started_again(tmp_path):
     dice = random.Random(2)

@@ -42,7 +42,7 @@ def fill(directory: Path) -> Path:
     return ballast
 
 
-@pytest.mark.faults
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_full_disk_is_waited_for(tmp_path):
     with (

@@ -75,7 +75,7 @@ def refused(directory):
     return done.stderr
 
 
-@pytest.mark.faults
+@pytest.mark.slow
 def test_state_that_is_lost_is_made_anew(tmp_path):
     with trial(
         tmp_path, 17, "progress of detection deleted, then moments and promises, then journeys, "
@@ -86,7 +86,9 @@ def test_state_that_is_lost_is_made_anew(tmp_path):
         worker.stop()
         run.line.client.command("TRUNCATE TABLE detection_progress")
         worker = run.worker()
-        run.until_said("touchline backtest --apply", worker)  # read on from where it was: not silent
+        run.until_said(
+            "touchline backtest --apply", worker
+        )  # read on from where it was: not silent
         worker.stop()
         lost = [
             ["detection_progress"],

@@ -23,7 +23,10 @@ REVISIONS = "SELECT * FROM moment_records ORDER BY moment_id, revision"
 def test_killed_at_random_and_started_again(tmp_path):
     dice = random.Random(2026)
     with trial(
-        tmp_path, 1, "worker killed (SIGKILL) at random moments", "one copy, moments as the oracle's"
+        tmp_path,
+        1,
+        "worker killed (SIGKILL) at random moments",
+        "one copy, moments as the oracle's",
     ) as run:
         run.line.produce(Plan(customers=max(300, CUSTOMERS_A_KILL * KILLS), days=30, seed=7))
         small = {"batch_rows": 150, "batch_seconds": 0.05}
@@ -41,7 +44,7 @@ def test_killed_at_random_and_started_again(tmp_path):
         assert run.finish().moments > 100
 
 
-@pytest.mark.faults
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_replay_and_three_workers_change_nothing(tmp_path):
     with trial(

@@ -11,7 +11,7 @@ from pipeline.simulator import Plan
 from tests.faults.harness import trial
 from tests.waiting import until
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 REVISIONS = "SELECT * FROM moment_records ORDER BY moment_id, revision"
 

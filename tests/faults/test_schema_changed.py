@@ -8,7 +8,7 @@ from tests.faults.harness import log_of, trial
 from tests.faults.sending import send, tally, valid
 from tests.waiting import until
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 DAMAGE = {
     "a column renamed": "ALTER TABLE interaction_records RENAME COLUMN touchpoint TO touch",

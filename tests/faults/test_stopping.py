@@ -61,7 +61,7 @@ def test_sigterm_is_obeyed_while_clickhouse_does_not_answer(tmp_path, fault):
     stopped(tmp_path, fault)
 
 
-@pytest.mark.faults
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [name for name in FAULTS if name != "ClickHouse frozen"])
 def test_sigterm_is_obeyed(tmp_path, fault):
     stopped(tmp_path, fault)

@@ -9,7 +9,7 @@ from tests.faults.harness import log_of, trial
 from tests.faults.sending import send, tally, valid
 from tests.waiting import until
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def test_partitions_added_to_one_topic_are_noticed(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from pipeline.simulator import Plan
 from tests.faults.harness import trial
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SMALL = {"batch_rows": 150, "batch_seconds": 0.05}
 
