@@ -22,10 +22,18 @@ def valid(number: int, **changes: object) -> bytes:
 
 
 def send(
-    run: Trial, values: Iterable[bytes | None], key: bytes = KEY, channel: str = "web"
+    run: Trial,
+    values: Iterable[bytes | None],
+    key: bytes = KEY,
+    channel: str = "web",
+    *,
+    large: bool = False,
 ) -> None:
-    """Write values to a channel's topic as they are."""
-    producer = KafkaProducer(**kafka_python_options(run.line.settings), acks="all", linger_ms=20)
+    """Write values to a channel's topic as they are; large ones only fit compressed."""
+    options = {"max_request_size": 80_000_000, "compression_type": "gzip"} if large else {}
+    producer = KafkaProducer(
+        **kafka_python_options(run.line.settings), acks="all", linger_ms=20, **options
+    )
     topic = topics.interactions(run.line.settings, channel)
     futures = [producer.send(topic, key=key, value=value) for value in values]
     producer.flush()

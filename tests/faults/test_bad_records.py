@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 
 import pytest
 
 from pipeline import topics
+from pipeline.errors import RejectedRecord
+from pipeline.producers import Producer
 from tests.faults.harness import log_of, trial
 from tests.faults.sending import records, send, tally, valid
 from tests.unit.test_decode import POISON, dump
@@ -91,3 +94,27 @@ def test_the_topic_of_rejects_is_gone(tmp_path):
         run.faults += 1
         tally(run, 1_000, {"invalid_json": 1})
         assert len(records(run.line.settings, topics.rejected(run.line.settings))) == 1
+
+
+@pytest.mark.slow
+def test_records_that_are_too_large(tmp_path):
+    with trial(
+        tmp_path, 12, "records of 9 kB, 300 kB and 70 MB where 8 kB are allowed",
+        "refused at the producer; else rejected, too large for the reject topic: shortened, digest",
+        max_record_bytes=8_192,
+    ) as run:  # fmt: skip
+        settings = run.line.settings
+        with Producer(settings, run.line.loaded.channels) as producer:
+            with pytest.raises(RejectedRecord, match="too_large"):
+                producer.send_raw(valid(0, details={"page_type": "x", "note": "y" * 9_000}))
+            producer.send_raw(valid(1))
+        sizes = (9_000, 300_000, 70_000_000)
+        send(run, [*(b'{"x":"' + b"y" * size + b'"}' for size in sizes), valid(2)], large=True)
+        run.line.drain(run.worker())
+        run.faults = 1
+        tally(run, 2, {"too_large": 3})
+        kept = records(settings, topics.rejected(settings))
+        assert sorted(len(value or b"") for value, _ in kept) == [9_008, 262_144, 300_008]
+        (digest,) = (h["touchline-sha256"] for _, h in kept if "touchline-sha256" in h)
+        whole = b'{"x":"' + b"y" * sizes[-1] + b'"}'
+        assert digest.decode() == hashlib.sha256(whole).hexdigest()
