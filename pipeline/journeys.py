@@ -12,6 +12,7 @@ import logging
 import threading
 from collections.abc import Collection, Iterable
 from time import monotonic
+from uuid import uuid4
 
 from pipeline.errors import RetryableError
 from pipeline.pulse import JOURNEYS, Pulse
@@ -49,6 +50,8 @@ class Refresher:
         #: When the oldest of what is pending, and of what is being refreshed, was noted.
         self._since: float | None = None
         self._working_since: float | None = None
+        # what is being noted, and by which id: both stay until it is known to be noted
+        self._batch, self._unsure = uuid4(), set[tuple[int, str]]()
 
     def assign(self, partitions: Collection[int]) -> None:
         """Take over partitions, with what their last owner left."""
@@ -56,12 +59,19 @@ class Refresher:
             self._partitions, self._pending = frozenset(partitions), []
             self._since = None
             self._assignment += 1  # also where the partitions are the same as before
+        self._batch, self._unsure = uuid4(), set()
 
     def changed(self, customers: Iterable[tuple[int, str]]) -> None:
-        """Note customers; blocks until that is stored. As ``Journeys.changed``."""
-        changes = self._journeys.changed(customers)
+        """Note customers; blocks until that is stored. As ``Journeys.changed``.
+
+        Whoever calls it after a failure repeats what failed. Another id would leave behind what
+        was noted all the same, and nobody would refresh it before the next assignment.
+        """
+        self._unsure.update(customers)
+        changes = self._journeys.changed(self._unsure, self._batch)
         with self._lock:
             self._note(changes)
+        self._batch, self._unsure = uuid4(), set()
 
     def waiting(self) -> tuple[int, float]:
         """Return how many customers wait, and for how many seconds the longest has."""

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
+
+log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
@@ -34,6 +38,24 @@ async def in_thread(work: Callable[[], _T]) -> _T:
 
     threading.Thread(target=target, daemon=True, name="touchline-store").start()
     return await future
+
+
+def leave_after(seconds: float, code: Callable[[], int]) -> None:
+    """End this process if it has not ended by itself by then.
+
+    Args:
+        seconds: How long it may take.
+        code: Returns the exit code.
+    """
+
+    def leave() -> None:
+        log.warning("leaving without a farewell: something does not answer for %.0f s", seconds)
+        logging.shutdown()
+        os._exit(code())
+
+    timer = threading.Timer(seconds, leave)
+    timer.daemon = True
+    timer.start()
 
 
 def together(*calls: Callable[[], Any]) -> list[Any]:

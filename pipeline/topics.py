@@ -123,10 +123,10 @@ def ensure(settings: Settings, catalog: Catalog) -> dict[str, UUID]:
 
 
 class Watch:
-    """Notices when a topic that is being read is deleted and made again.
+    """Notices when a topic that is being read is deleted and made again, or gets more partitions.
 
-    Its offsets then begin anew, and everything remembered of the old ones is wrong. Not for several
-    threads at once.
+    Its offsets then begin anew, and everything remembered of the old ones is wrong; or customers
+    move to other partitions, in one channel before the others. Not for several threads at once.
 
     Args:
         settings: Where Kafka is.
@@ -136,6 +136,7 @@ class Watch:
     def __init__(self, settings: Settings, ids: Mapping[str, UUID]) -> None:
         self._settings = settings
         self._ids = dict(ids)
+        self._partitions: dict[str, int] = {}
         self._client: KafkaAdminClient | None = None
 
     def ends(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
@@ -157,7 +158,7 @@ class Watch:
         """Compare the ids with those of now.
 
         Raises:
-            FatalError: A topic is another one, or gone.
+            FatalError: A topic is another one, or gone, or has other partitions than before.
             RetryableError: Kafka does not answer.
         """
         with self._connected() as client:
@@ -168,6 +169,12 @@ class Watch:
                 raise FatalError(
                     f"topic {name} was deleted while it was read (fix: start the worker again; it "
                     "makes the topic anew where it is gone)"
+                )
+            count = len(described[name][1])
+            if count != self._partitions.setdefault(name, count):
+                raise FatalError(
+                    f"partitions were added to topic {name} while it was read (fix: stop every "
+                    "worker, give all interaction topics the same number, start the workers again)"
                 )
 
     @contextmanager

@@ -36,7 +36,7 @@ from pipeline.settings import Settings
 from pipeline.sink import Sink
 from pipeline.status_server import StatusServer
 from pipeline.storing import Loop
-from pipeline.threads import in_thread
+from pipeline.threads import in_thread, leave_after
 from pipeline.transport import Transport
 from pipeline.warehouse.ledger import Ledger
 from pipeline.warehouse.refresh import Journeys
@@ -50,6 +50,9 @@ ALIVE_SECONDS = 10.0
 FETCH_RECORDS = 10_000
 #: Bytes that one request writes to a partition at most, well below what brokers take (1 MB).
 PRODUCER_BATCH_BYTES = 262_144
+#: Seconds after which a worker that stops leaves, whoever does not answer; below the half minute
+#: that is usual before SIGKILL.
+STOP_SECONDS = 20.0
 
 
 class Worker(faust.App):
@@ -81,6 +84,15 @@ class Worker(faust.App):
         if self.health is not None:
             self.add_future(self.health.run())
         await super().on_start()
+
+    async def stop(self) -> None:
+        """Stop, and leave after ``STOP_SECONDS`` even if Kafka does not answer.
+
+        Faust and aiokafka would wait for a broker through several requests in turn. Nothing depends
+        on it: what was not committed is read again, as after a kill.
+        """
+        leave_after(STOP_SECONDS, lambda: int(self.crashed))
+        await super().stop()
 
 
 def create(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 from pipeline.classify import Classifier
 from pipeline.decode import decode, known_channels
@@ -74,6 +75,13 @@ def expected(line: Line) -> Found:
 def check_moments(line: Line) -> Found:
     """Compare what the views show with the oracle, exactly; return what there was to find."""
     settle(line)
+    wanted, missing, extra = differences(line)
+    assert (extra[:5], missing[:5]) == ([], [])
+    return wanted
+
+
+def differences(line: Line) -> tuple[Found, list[Any], list[Any]]:
+    """Return what there was to find, what the views lack of it, and what they show beyond it."""
     wanted = expected(line)
     moments = {
         (
@@ -94,7 +102,6 @@ def check_moments(line: Line) -> Found:
     rows = line.client.query(MOMENTS).result_rows
     shown = {(*row[:10], tuple(row[10])) for row in rows}
     assert len(rows) == len(shown)
-    assert (sorted(shown - moments, key=str)[:5], sorted(moments - shown, key=str)[:5]) == ([], [])
     promises = {
         (
             each.promise,
@@ -109,5 +116,6 @@ def check_moments(line: Line) -> Found:
         for each in wanted.promises
     }
     kept = set(line.client.query(PROMISES).result_rows)
-    assert (sorted(kept - promises, key=str)[:5], sorted(promises - kept, key=str)[:5]) == ([], [])
-    return wanted
+    missing = sorted(moments - shown, key=str) + sorted(promises - kept, key=str)
+    extra = sorted(shown - moments, key=str) + sorted(kept - promises, key=str)
+    return wanted, missing, extra

@@ -253,8 +253,14 @@ class Detector:
         outcome = self._outcome(key, cell)
         if outcome.moments or outcome.promises or cell.said:
             self._unsaid.differ(key, cell, outcome, self.watermark, now)
-        cell.keep, cell.pending = outcome.keep, outcome.wake is not None
-        cell.wake = cell.keep if outcome.wake is None else outcome.wake
+        # what was said ahead of a crash is not contradicted before the watermark is there again
+        waits = [
+            item.watermark - 1 for item in cell.said.values() if item.watermark > self.watermark
+        ]
+        cell.keep = max([outcome.keep, *waits])
+        if outcome.wake is not None:
+            waits.append(outcome.wake)
+        cell.pending, cell.wake = bool(waits), min(waits, default=cell.keep)
         if self.watermark > cell.keep:
             self._drop(key)
             return

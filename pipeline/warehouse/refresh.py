@@ -105,16 +105,19 @@ class Journeys:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def changed(self, customers: Iterable[tuple[int, str]]) -> list[Change]:
+    def changed(
+        self, customers: Iterable[tuple[int, str]], batch: UUID | None = None
+    ) -> list[Change]:
         """Note customers whose records or moments were stored; when it returns, they are noted.
 
         Args:
             customers: Kafka partition and key of each.
+            batch: Id to note them by; the same again where it is not known whether they were noted.
         """
         touched = sorted(set(customers))
         if not touched:
             return []
-        batch, counts = uuid4(), dict[int, int]()
+        batch, counts = batch or uuid4(), dict[int, int]()
         for partition, _ in touched:
             counts[partition] = counts.get(partition, 0) + 1
         with explained():

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import cast
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 
@@ -23,11 +23,15 @@ class Kept:
         self.noted = list(left)
         self.refreshed: list[Change] = []
         self.errors: list[Exception] = []
+        self.lost_answers = 0
         self.before_refresh: list[Callable[[], object]] = []
 
-    def changed(self, customers: Iterable[tuple[int, str]]) -> list[Change]:
-        made = [Change(partition, uuid4(), 1) for partition, _ in customers]
+    def changed(self, customers: Iterable[tuple[int, str]], batch: UUID) -> list[Change]:
+        made = [Change(partition, batch, 1) for partition, _ in customers]
         self.noted += made
+        if self.lost_answers:
+            self.lost_answers -= 1
+            raise RetryableError("no answer")
         return made
 
     def pending(self, partitions: Collection[int]) -> list[Change]:
@@ -115,6 +119,21 @@ def test_a_failure_forgets_nothing() -> None:
     run(kept, work, 1)
     assert kept.errors == []
     assert kept.refreshed == kept.noted
+
+
+def test_what_was_noted_without_an_answer_is_refreshed_too() -> None:
+    kept = Kept()
+    kept.lost_answers = 1
+
+    def work(refresher: Refresher) -> None:
+        refresher.assign([0, 1])
+        with pytest.raises(RetryableError):
+            refresher.changed([(0, "a"), (1, "b")])
+        refresher.changed([(0, "a")])  # another attempt, another finding
+
+    run(kept, work, 2)
+    assert set(kept.refreshed) == set(kept.noted)
+    assert len(set(kept.noted)) == 2
 
 
 def test_a_refusal_ends_it() -> None:

@@ -1,0 +1,69 @@
+"""The same once more: replays, and a group whose offsets are gone or were set back."""
+
+from __future__ import annotations
+
+import pytest
+from kafka import TopicPartition as KafkaPartition
+from kafka.structs import OffsetAndMetadata
+
+from pipeline import topics
+from pipeline.simulator import Plan
+from tests.faults.harness import trial
+from tests.waiting import until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+REVISIONS = "SELECT * FROM moment_records ORDER BY moment_id, revision"
+
+
+def test_offsets_set_back_under_the_same_group(tmp_path):
+    with trial(
+        tmp_path, 14, "group's offsets set back to the beginning, then forgotten as a whole",
+        "tables, moments, journeys unchanged",
+    ) as run:  # fmt: skip
+        run.line.produce(Plan(customers=120, days=30, seed=141, duplicates=0.1))
+        worker = run.worker()
+        run.line.drain(worker)
+        worker.stop()
+        stored, ends = run.stored(), run.line.ends()
+        said = run.line.client.query(REVISIONS).result_rows
+        settings = run.line.settings
+        with topics.admin(settings) as client:
+            back = {KafkaPartition(*place): OffsetAndMetadata(0, "", None) for place in ends}
+            client.alter_group_offsets(settings.kafka_group, back)
+        assert run.committed() == 0
+        run.faults += 1
+        worker = run.worker()
+        run.line.drain(worker)
+        assert run.stored() == stored
+        worker.stop()
+        again = run.worker(kafka_group="another")
+        done = settings.model_copy(update={"kafka_group": "another"})
+        until(
+            lambda: sum(topics.committed(done).values()) == sum(ends.values()) or again.check(),
+            120, "a group that knows nothing to read everything",
+        )  # fmt: skip
+        run.faults += 1
+        assert run.stored() == stored
+        assert run.line.client.query(REVISIONS).result_rows[: len(said)] == said
+        run.finish(again)
+
+
+def test_everything_produced_twice_more(tmp_path):
+    with trial(
+        tmp_path, 14, "every record produced twice more, a tenth of them twice at once",
+        "views, moments, journeys unchanged",
+    ) as run:  # fmt: skip
+        run.line.produce(Plan(customers=120, days=30, seed=142, duplicates=0.1, malformed=0.0))
+        worker = run.worker()
+        run.line.drain(worker)
+        before = run.line.derived()
+        for _ in range(2):
+            run.line.replay()
+            run.faults += 1
+        run.line.drain(worker)
+        assert run.stored() == 3 * len(run.line.values)
+        assert run.line.derived() == before
+        run.line.values *= 3
+        run.line.events *= 3
+        run.finish(worker)
