@@ -13,7 +13,7 @@ import typer
 from clickhouse_connect.driver.client import Client
 
 from jobs.console import err, progress
-from jobs.query import check_data
+from jobs.query import check_data, usage
 from jobs.whole_file import whole_file
 from pipeline.embedded.stack import endpoints
 from pipeline.export.flat import CsvLog, ParquetLog
@@ -23,6 +23,7 @@ from pipeline.export.xes import XesLog
 from pipeline.settings import load
 from pipeline.warehouse.client import connect
 from pipeline.warehouse.migrate import check_schema, migrate
+from pipeline.warehouse.names import Named, check_names
 from pipeline.warehouse.query_files import A_TIME, read_instant
 
 
@@ -115,6 +116,8 @@ def export(
         if connected.embedded_clickhouse:
             migrate(client, connected.settings)
         check_schema(client)
+        with usage():
+            check_names(client, _named(selection))
         blocks = _blocks(client, selection, in_spans=connected.embedded_clickhouse)
         with whole_file(target, zipped=target.suffix == ".gz") as file:
             events, cases = _write(blocks, _log(chosen, file))
@@ -122,6 +125,11 @@ def export(
     err.print(f"{events:,} events of {cases:,} {what} written to {target}", markup=False)
     if not events:
         err.print("nothing was found (fix: see what there is: touchline query data_quality)")
+
+
+def _named(selection: Selection) -> list[Named]:
+    segments = [Named("--segment", "segment", name) for name in selection.segments]
+    return segments + [Named("--channel", "channel", name) for name in selection.channels]
 
 
 def _blocks(client: Client, selection: Selection, *, in_spans: bool) -> Iterator[pa.RecordBatch]:

@@ -26,6 +26,7 @@ from pipeline.identify import KEY_LENGTH, Keyring
 from pipeline.settings import Settings, load
 from pipeline.warehouse.client import connect
 from pipeline.warehouse.migrate import check_schema, migrate
+from pipeline.warehouse.names import check_names, named_in
 from pipeline.warehouse.queries import Result, as_csv, as_json, bind, fetch, named_query, run
 from pipeline.warehouse.query_files import NamedQuery, named_queries
 from pipeline.warehouse.refresh import never_built
@@ -104,6 +105,8 @@ def query(
         if connected.embedded_clickhouse:
             migrate(client, connected.settings)
         check_schema(client)
+        with usage():
+            check_names(client, named_in(asked, bind(asked, values)))
         say_if_never_built(client)
         _answer(client, asked, values, limit, chosen, target)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -109,12 +110,13 @@ def _layouts(result: Result) -> Iterator[tuple[Table, str]]:
     rows = result.rows
     if pivot is not None:
         yield _matrix(result, pivot), ""
-        brief = Pivot(pivot.rows, pivot.columns, pivot.cells[:1])
+        brief = replace(pivot, cells=pivot.cells[:1])
         more = len(pivot.cells) > 1
         note = f"{pivot.cells[0]} only; {_MORE}" if more else ""
         yield _matrix(result, brief), note
-        yield _matrix(result, Pivot(pivot.columns, pivot.rows, brief.cells)), note
-        for most in range(len({_key(result, pivot.columns, row) for row in rows}) - 1, 2, -1):
+        yield _matrix(result, replace(brief, rows=pivot.columns, columns=pivot.rows)), note
+        fewer = range(len({_key(result, pivot.columns, row) for row in rows}) - 1, 2, -1)
+        for most in fewer if pivot.totals else ():
             yield _matrix(_lumped(result, brief, most), brief), note or _MORE
         place = [column.name for column in columns].index(pivot.cells[0])
         rows = [row for row in rows if row[place]]
@@ -190,6 +192,7 @@ def _matrix(result: Result, pivot: Pivot) -> Table:
     found = {(row[at[pivot.rows]], row[at[pivot.columns]]): row for row in result.rows}
     shown = [result.query.columns[at[name]] for name in pivot.cells]
     single = len(shown) == 1
+    totals = single and pivot.totals
     table = Table(
         header_style="bold",
         box=box.SIMPLE_HEAD if single else box.HORIZONTALS,
@@ -199,25 +202,29 @@ def _matrix(result: Result, pivot: Pivot) -> Table:
     table.add_column(pivot.rows, overflow="fold")
     for name in columns:
         table.add_column(_named(name), justify="right", overflow="fold")
-    if single:
+    if totals:
         table.add_column("all", justify="right", style="bold")
     for name in rows:
         line = [found.get((name, column)) for column in columns]
         cells = [
-            _crossing(shown, [row[at[cell]] for cell in pivot.cells]) if row else Text("")
+            _crossing(shown, [row[at[cell]] for cell in pivot.cells], gaps=pivot.gaps)
+            if row
+            else Text("")
             for row in line
         ]
-        if single:
+        if totals:
             total = sum(row[at[pivot.cells[0]]] for row in line if row)
             cells.append(_shown(total, shown[0].unit))
         table.add_row(_named(name), *cells)
     return table
 
 
-def _crossing(columns: Sequence[Column], values: Sequence[Any]) -> Text:
+def _crossing(columns: Sequence[Column], values: Sequence[Any], *, gaps: bool) -> Text:
     """Return one cell: the first value, and below it the others with their names."""
     if not values[0]:
-        return Text("·", style="dim") if len(values) == 1 else Text("gap", style="red")
+        if len(values) == 1:
+            return Text("·", style="dim")
+        return Text("gap", style="red") if gaps else Text("0", style="dim")
     lines = [_shown(values[0], columns[0].unit)]
     for column, value in zip(columns[1:], values[1:], strict=True):
         text = _FORMATS[column.unit](value)

@@ -10,7 +10,6 @@ import csv
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import orjson
@@ -18,6 +17,7 @@ from clickhouse_connect.driver.client import Client
 
 from pipeline.errors import RejectedInput
 from pipeline.warehouse.client import explained
+from pipeline.warehouse.names import nearest
 from pipeline.warehouse.query_files import NamedQuery, named_queries
 
 #: Between the values of a list in a cell of a CSV.
@@ -47,7 +47,7 @@ def named_query(name: str) -> NamedQuery:
     """
     known = named_queries()
     if name not in known:
-        raise RejectedInput(f"no named query {name!r} {_nearest(name, list(known))}")
+        raise RejectedInput(f"no named query {name!r} {nearest(name, list(known))}")
     return known[name]
 
 
@@ -66,7 +66,7 @@ def bind(query: NamedQuery, values: Mapping[str, str]) -> dict[str, Any]:
     for name in values:
         if name not in known:
             raise RejectedInput(
-                f"query {query.name} has no parameter {name!r} {_nearest(name, list(known))}"
+                f"query {query.name} has no parameter {name!r} {nearest(name, list(known))}"
             )
     bound = {}
     for name, parameter in known.items():
@@ -169,8 +169,3 @@ def _prepared(
     if limit and not query.limited_by:
         return query, f"{query.sql}\nLIMIT {{row_limit:UInt64}}", {**bound, "row_limit": limit}
     return query, query.sql, bound
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    near = get_close_matches(name, known, 3, 0.6)
-    return f"(did you mean {' or '.join(near)}?)" if near else f"(there are: {', '.join(known)})"

@@ -18,9 +18,10 @@ whole, to moments or to promises (``FILTERS``); a query that means them otherwis
 column's unit says what its values are: text, list, count, number, share, difference (of two
 shares), seconds, time, or measured (in the unit that the column ``unit`` names; an instant is in
 the column ``at``). ``pivot`` names the columns that become rows, columns and cells where a person
-reads the result; ``limit`` the parameter that limits the rows, where the query itself adds up the
-rest. A parameter of type Float64 is a quantity, 0 or more; one of a few words is an
-``Enum('first', 'every')``.
+reads the result, ``with gaps`` where a 0 is to stand out, ``with totals`` where the first of the
+cells adds up, ``with gaps and totals``; ``limit`` the parameter that limits the rows, where the
+query itself adds up the rest. A parameter of type Float64 is a quantity, 0 or more; one of a few
+words is an ``Enum('first', 'every')``.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ FILTERS: dict[str, tuple[str, ...]] = {
 _FILTERS = re.compile(r"^filters (\w+)$")
 _PARAM = re.compile(r"^param (\w+) ([^=:]+(?:\([^)]*\))?)(?: = (.*?))?: (.+)$")
 _COLUMN = re.compile(r"^column (\w+) (\w+): (.+)$")
-_PIVOT = re.compile(r"^pivot (\w+) (\w+): ([\w ]+)$")
+_PIVOT = re.compile(r"^pivot (\w+) (\w+)(?: with ([a-z ]+))?: ([\w ]+)$")
 _LIMIT = re.compile(r"^limit (\w+)$")
 _UNSIGNED = re.compile(r"^UInt(\d+)$")
 _WORDS = re.compile(r"^Enum\(('\w+'(?:, '\w+')*)\)$")
@@ -153,11 +154,15 @@ class Pivot:
         rows: Column whose values become rows.
         columns: Column whose values become columns.
         cells: Columns that are shown where they cross.
+        gaps: Whether a 0 is a gap in what the business does, and no number like another.
+        totals: Whether the first of the cells adds up over rows and over columns.
     """
 
     rows: str
     columns: str
     cells: tuple[str, ...]
+    gaps: bool = False
+    totals: bool = False
 
 
 @dataclass(frozen=True)
@@ -217,7 +222,10 @@ def parse(name: str, text: str) -> NamedQuery:
         elif found := _COLUMN.match(line):
             columns.append(Column(found[1], found[2], found[3]))
         elif found := _PIVOT.match(line):
-            pivot = Pivot(found[1], found[2], tuple(found[3].split()))
+            traits = (found[3] or "").split(" and ")
+            pivot = Pivot(
+                found[1], found[2], tuple(found[4].split()), "gaps" in traits, "totals" in traits
+            )
         elif found := _LIMIT.match(line):
             limited_by = found[1]
         elif parameters or columns:

@@ -67,6 +67,25 @@ def test_table_shows_a_screenful_and_says_so(directory: Path) -> None:
     assert b"only the first" not in everything.stderr
 
 
+def test_a_misspelt_name_is_wrong_usage(directory: Path, tmp_path: Path) -> None:
+    for wrong, said in (
+        (("paths_from", "-p", "at=t599"), "parameter at: no touchpoint 't599' (did you mean t59"),
+        (("funnel", "-p", "by=channel", "-p", "steps=web,fone"), "parameter steps: no channel"),
+        (("top_paths", "-p", "channel=wbe"), "parameter channel: no channel 'wbe' (did you"),
+    ):
+        ran = touchline(directory, "query", *wrong, "--json")
+        shown = re.sub(r"[\s│]+", " ", ran.stderr.decode())
+        assert (ran.returncode, ran.stdout) == (2, b""), shown
+        assert said in shown
+    right = touchline(directory, "query", "paths_from", "-p", "at=t59", "--json")
+    assert (right.returncode, right.stderr) == (0, b"")
+    target = tmp_path / "log.csv"
+    ran = touchline(directory, "export", "--out", str(target), "--channel", "wbe")
+    assert ran.returncode == 2
+    assert "--channel: no channel 'wbe'" in re.sub(r"[\s│]+", " ", ran.stderr.decode())
+    assert not target.exists()
+
+
 def test_a_limit_on_a_matrix_limits_its_lines(directory: Path) -> None:
     ran = touchline(directory, "query", "touchpoint_channels", "--limit", "3")
     assert ran.returncode == 0, ran.stderr

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import RejectedInput
+from pipeline.warehouse.names import FREE, KINDS, named_in
 from pipeline.warehouse.queries import Result, as_csv, as_json, bind, fetch, named_query, run
 from pipeline.warehouse.query_files import NamedQuery, Parameter, named_queries, parse
 
@@ -64,6 +65,29 @@ def test_a_file_describes_what_it_takes_and_nothing_else(query: NamedQuery) -> N
         assert {query.pivot.rows, query.pivot.columns, *query.pivot.cells} <= set(names)
     if query.limited_by is not None:
         assert query.limited_by in {parameter.name for parameter in query.parameters}
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=title)
+def test_of_every_text_that_it_takes_it_is_known_what_it_names(query: NamedQuery) -> None:
+    texts = {p.name for p in query.parameters if p.type == "String"}
+    assert texts <= KINDS.keys() | FREE | {"steps"}
+    assert not KINDS.keys() & FREE
+    bound = bind(query, {**GIVEN.get(query.name, {}), "channel": "web"})
+    named = {each.parameter: each.name for each in named_in(query, bound)}
+    assert named["channel"] == "web"
+    assert named.keys() <= {"channel", "at", "goal"}
+
+
+def test_the_steps_of_a_funnel_are_named_one_by_one() -> None:
+    funnel = named_query("funnel")
+    asked = named_in(funnel, bind(funnel, {"by": "channel", "steps": " web,phone ,,x"}))
+    assert [(each.kind, each.name) for each in asked] == [
+        ("channel", "web"),
+        ("channel", "phone"),
+        ("channel", "x"),
+    ]
+    with pytest.raises(RejectedInput, match="names no step"):
+        named_in(funnel, bind(funnel, {"steps": " , "}))
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=title)
@@ -191,7 +215,7 @@ def test_a_header() -> None:
         "-- A title\n-- Prose\n-- goes on.\n--\n"
         "-- param a DateTime64(6, 'UTC') = 1970-01-01: from = when\n-- param b String: must be\n"
         "-- param e Enum('x', 'y') = x: one of\n"
-        "-- column c text: one\n-- column d count: two\n--\n-- pivot c d: d\n"
+        "-- column c text: one\n-- column d count: two\n--\n-- pivot c d with gaps and totals: d\n"
         "-- limit a\nSELECT 1\n",
     )
     assert (query.title, query.description) == ("A title", "Prose goes on.")

@@ -104,6 +104,26 @@ def test_a_matrix_of_single_values_is_added_up() -> None:
     assert "form " not in narrow
 
 
+def test_a_0_that_is_a_number_is_no_gap() -> None:
+    rows = [
+        ("2026-09", 0, 4, 4, 1.0),
+        ("2026-09", 1, 4, 0, 0.0),
+        ("2026-09", 2, 4, 1, 0.25),
+    ]
+    text = words(shown("retention", rows))
+    assert "cohort 0 1 2 2026-09 4 0 1 100.0 % 25.0 %" in text
+    assert "gap" not in text
+
+
+def test_what_counts_customers_several_times_is_not_added_up() -> None:
+    rows = [("2026-09", period, 4, 4, 1.0) for period in range(12)]
+    for width in (160, 60, 40, 20):
+        text = words(shown("retention", rows, width=width))
+        assert " all" not in text
+        assert "(other)" not in text
+        assert "48" not in text
+
+
 def test_a_matrix_may_lack_a_cell() -> None:
     assert "vip 1,234" in words(shown("touchpoint_map", [MAP[0], MAP[3]]))
 

@@ -17,7 +17,7 @@
 -- column touchpoints count: touchpoints of the current catalog that serve the need, on any channel
 -- column touchpoints_here count: those of them that were met on this channel, with whatever need
 --
--- pivot need channel: interactions
+-- pivot need channel with totals: interactions
 WITH
     (
         SELECT groupArray((need, channel, interactions, customers, met))

@@ -12,7 +12,7 @@
 -- column customers count: distinct customers
 -- column share share: of the touchpoint's interactions on any channel, 0 where there are none
 --
--- pivot touchpoint channel: interactions
+-- pivot touchpoint channel with totals: interactions
 WITH
     (
         SELECT groupArray((touchpoint, channel, interactions, customers))

@@ -17,7 +17,7 @@
 -- column pains count: moments of pain that these interactions caused, resolved ones included
 -- column glories count: moments of glory that these interactions caused
 --
--- pivot segment stage: interactions customers touchpoints pains glories owners
+-- pivot segment stage with gaps and totals: interactions customers touchpoints pains glories owners
 WITH
     (
         SELECT groupArray((segment, stage, interactions, customers, touchpoints, owners, pains, glories))
