@@ -33,6 +33,8 @@ from tests.offline_worker import OfflineWorker
 DAYS = 40
 #: Simulated customers; the others are copies of them.
 MOULD = 10_000
+#: Interactions asked for, for which there is a customer: 10 million are of 500,000.
+EACH = 20
 #: Interactions between two refreshes while more arrives.
 BATCH = 100_000
 PLAIN = Path(__file__).parent / "plain"
@@ -67,7 +69,12 @@ SELECT * REPLACE (
     lower(hex(MD5(concat(customer_key, {copy:String})))) AS customer_key,
     offset + {shift:UInt64} AS offset
 )
-FROM interaction_records AS known WHERE known.offset < {first:UInt64}
+FROM interaction_records AS known
+WHERE known.offset < {first:UInt64} AND known.customer_key IN
+(
+    SELECT DISTINCT customer_key FROM interaction_records WHERE offset < {first:UInt64}
+    ORDER BY customer_key LIMIT {most:UInt64}
+)
 """
 _COPY_MOMENTS = """
 INSERT INTO moment_records
@@ -78,7 +85,8 @@ SELECT * REPLACE (
 FROM moment_records AS known
 WHERE known.customer_key IN
 (
-    SELECT customer_key FROM interaction_records WHERE offset < {first:UInt64}
+    SELECT DISTINCT customer_key FROM interaction_records WHERE offset < {first:UInt64}
+    ORDER BY customer_key LIMIT {most:UInt64}
 )
 """
 _ADD = """
@@ -125,10 +133,9 @@ def warehouse(console: Console, home: Path, interactions: int, runs: int) -> Non
         worker.work(_values(), size=20_000)
         made = _count(client)
         console.print(
-            f"{made:,} interactions of {MOULD:,} customers in {monotonic() - began:.0f} s"
+            f"{made:,} interactions of {MOULD:,} simulated customers in {monotonic() - began:.0f} s"
         )
-        for copy in range(1, -(-interactions // made)):
-            _copy(client, copy)
+        _multiply(client, interactions)
         console.print(f"{_count(client):,} interactions of {_customers(client):,} customers")
         began = monotonic()
         done = Journeys(client).rebuild(None, lambda customers: None)
@@ -158,9 +165,22 @@ def _customers(client: Client) -> int:
     )
 
 
-def _copy(client: Client, copy: int) -> None:
-    """Add the first customers once more under other keys."""
-    asked = {"copy": str(copy), "shift": copy * _SHIFT, "first": _SHIFT}
+def _multiply(client: Client, interactions: int) -> None:
+    """Add copies until there is a customer for every ``EACH`` interactions asked for.
+
+    The last copy is of some customers only, so that there are exactly so many. Where the simulated
+    ones have more than ``EACH`` interactions each, there are more interactions than asked for; where
+    they have fewer, there are so many customers that the interactions are about as many.
+    """
+    made, mould = _count(client), _customers(client)
+    wanted = max(interactions // EACH, -(-interactions * mould // made))
+    for copy in range(1, -(-wanted // mould)):
+        _copy(client, copy, min(mould, wanted - copy * mould))
+
+
+def _copy(client: Client, copy: int, most: int) -> None:
+    """Add the first customers, so many at most, once more under other keys."""
+    asked = {"copy": str(copy), "shift": copy * _SHIFT, "first": _SHIFT, "most": most}
     client.command(_COPY_MOMENTS, parameters=asked)
     client.command(_COPY, parameters=asked)
 
