@@ -169,7 +169,7 @@ def _multiply(client: Client, interactions: int) -> None:
     """Add copies until there is a customer for every ``EACH`` interactions asked for.
 
     The last copy is of some customers only, so that there are exactly so many. Where the simulated
-    ones have more than ``EACH`` interactions each, there are more interactions than asked for; where
+    ones have more than ``EACH`` interactions, there are more interactions than asked for; where
     they have fewer, there are so many customers that the interactions are about as many.
     """
     made, mould = _count(client), _customers(client)
