@@ -52,6 +52,7 @@ class Refresher:
         self._working_since: float | None = None
         # what is being noted, and by which id: both stay until it is known to be noted
         self._batch, self._unsure = uuid4(), set[tuple[int, str]]()
+        self._noted: list[Change] = []
 
     def assign(self, partitions: Collection[int]) -> None:
         """Take over partitions, with what their last owner left."""
@@ -59,18 +60,28 @@ class Refresher:
             self._partitions, self._pending = frozenset(partitions), []
             self._since = None
             self._assignment += 1  # also where the partitions are the same as before
-        self._batch, self._unsure = uuid4(), set()
+        self._batch, self._unsure, self._noted = uuid4(), set(), []
 
-    def changed(self, customers: Iterable[tuple[int, str]]) -> None:
-        """Note customers; blocks until that is stored. As ``Journeys.changed``.
+    def note(self, customers: Iterable[tuple[int, str]]) -> None:
+        """Note customers whose moments are about to change; blocks until that is stored.
 
-        Whoever calls it after a failure repeats what failed. Another id would leave behind what
-        was noted all the same, and nobody would refresh it before the next assignment.
+        Here they are not refreshed before ``release``, and after a crash by whoever comes next: so
+        neither a refresh that is too early nor a crash leaves a moment out of their journeys.
+        Whoever calls it after a failure repeats what failed: another id would leave behind what was
+        noted all the same, and nobody would refresh it before the next assignment.
+
+        Args:
+            customers: Partition and customer key, as ``Journeys.changed`` takes them.
         """
         self._unsure.update(customers)
-        changes = self._journeys.changed(self._unsure, self._batch)
+        if self._unsure:
+            self._noted = self._journeys.changed(self._unsure, self._batch)
+
+    def release(self) -> None:
+        """Have what was noted refreshed: everything that changes is stored."""
         with self._lock:
-            self._note(changes)
+            self._note(self._noted)
+        self._noted = []
         self._batch, self._unsure = uuid4(), set()
 
     def waiting(self) -> tuple[int, float]:

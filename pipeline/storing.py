@@ -198,13 +198,14 @@ class Loop:
         for failed in results:
             if isinstance(failed, BaseException):
                 raise _explained(failed, "the topic of moments") from failed
+        touched = {(row[_PARTITION], row[_CUSTOMER]) for row in rows}
+        touched.update((row.partition, row.customer_key) for row in news.moments)
+        if touched:  # before the moments are stored: a crash in between must not forget them
+            await in_thread(lambda: self._refresher.note(touched))
         if news.changes:
             await in_thread(lambda: self._detection.record(news))
             self._pulse.said(news)
-        touched = {(row[_PARTITION], row[_CUSTOMER]) for row in rows}
-        touched.update((row.partition, row.customer_key) for row in news.moments)
-        if touched:
-            await in_thread(lambda: self._refresher.changed(touched))
+        self._refresher.release()
         for chunk in news.done:
             self._consumer.processed(chunk)
 

@@ -1,6 +1,7 @@
 """When journeys are refreshed, and that nothing noted is forgotten."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import cast
@@ -27,7 +28,8 @@ class Kept:
         self.before_refresh: list[Callable[[], object]] = []
 
     def changed(self, customers: Iterable[tuple[int, str]], batch: UUID) -> list[Change]:
-        made = [Change(partition, batch, 1) for partition, _ in customers]
+        counted = Counter(partition for partition, _ in customers)
+        made = [Change(partition, batch, count) for partition, count in counted.items()]
         self.noted += made
         if self.lost_answers:
             self.lost_answers -= 1
@@ -70,6 +72,12 @@ def run(kept: Kept, work: Callable[[Refresher], None], wanted: int) -> None:
     asyncio.run(main())
 
 
+def changed(refresher: Refresher, customers: Iterable[tuple[int, str]]) -> None:
+    """Note customers, and have them refreshed: what they changed is stored."""
+    refresher.note(customers)
+    refresher.release()
+
+
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journeys, "TICK", 0.001)
@@ -81,7 +89,7 @@ def test_what_is_noted_is_refreshed() -> None:
 
     def work(refresher: Refresher) -> None:
         refresher.assign([0, 1])
-        refresher.changed([(0, "a"), (1, "b")])
+        changed(refresher, [(0, "a"), (1, "b")])
 
     run(kept, work, 2)
     assert sorted(kept.refreshed) == sorted(kept.noted)
@@ -100,8 +108,8 @@ def test_the_same_partitions_once_more_forget_nothing() -> None:
     def work(refresher: Refresher) -> None:
         refresher.assign([0])
         # while the first is refreshed another is noted, and then Kafka assigns anew
-        kept.before_refresh = [lambda: (refresher.changed([(0, "b")]), refresher.assign([0]))]
-        refresher.changed([(0, "a")])
+        kept.before_refresh = [lambda: (changed(refresher, [(0, "b")]), refresher.assign([0]))]
+        changed(refresher, [(0, "a")])
 
     run(kept, work, 2)
     assert sorted(kept.refreshed) == sorted(kept.noted)
@@ -114,7 +122,7 @@ def test_a_failure_forgets_nothing() -> None:
 
     def work(refresher: Refresher) -> None:
         refresher.assign([0])
-        refresher.changed([(0, "a")])
+        changed(refresher, [(0, "a")])
 
     run(kept, work, 1)
     assert kept.errors == []
@@ -128,8 +136,8 @@ def test_what_was_noted_without_an_answer_is_refreshed_too() -> None:
     def work(refresher: Refresher) -> None:
         refresher.assign([0, 1])
         with pytest.raises(RetryableError):
-            refresher.changed([(0, "a"), (1, "b")])
-        refresher.changed([(0, "a")])  # another attempt, another finding
+            changed(refresher, [(0, "a"), (1, "b")])
+        changed(refresher, [(0, "a")])  # another attempt, another finding
 
     run(kept, work, 2)
     assert set(kept.refreshed) == set(kept.noted)
@@ -142,7 +150,7 @@ def test_a_refusal_ends_it() -> None:
 
     def work(refresher: Refresher) -> None:
         refresher.assign([0])
-        refresher.changed([(0, "a")])
+        changed(refresher, [(0, "a")])
 
     with pytest.raises(FatalError, match="refused"):
         run(kept, work, 1)
@@ -156,11 +164,11 @@ def test_what_waits_is_told_also_while_it_is_refreshed_and_after_a_failure() -> 
     def work(refresher: Refresher) -> None:
         assert refresher.waiting() == (0, 0.0)
         refresher.assign([0])
-        refresher.changed([(0, "a"), (0, "b")])
+        changed(refresher, [(0, "a"), (0, "b")])
         assert refresher.waiting()[0] == 2
 
         def look() -> None:
-            refresher.changed([(0, "c")])
+            changed(refresher, [(0, "c")])
             told.append(refresher.waiting())
 
         kept.before_refresh = [look, lambda: told.append(refresher.waiting())]
@@ -173,3 +181,19 @@ def test_what_waits_is_told_also_while_it_is_refreshed_and_after_a_failure() -> 
     assert customers == (2, 3, 3)
     assert seconds[0] < seconds[1] < seconds[2]  # the oldest is the same
     assert held[0].waiting() == (0, 0.0)
+
+
+def test_what_is_noted_waits_for_its_moments_and_survives_a_crash() -> None:
+    kept = Kept()
+
+    def crashes(refresher: Refresher) -> None:
+        refresher.assign([0])
+        # noted while its moments are being stored, and then the worker is gone
+        kept.before_refresh = [lambda: refresher.note([(0, "b")])]
+        changed(refresher, [(0, "a")])
+
+    run(kept, crashes, 2)
+    assert len(kept.noted) == 2
+    assert kept.refreshed == kept.noted[:1]
+    run(kept, lambda refresher: refresher.assign([0]), 2)
+    assert set(kept.refreshed) == set(kept.noted)
