@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from time import monotonic
+from time import monotonic, sleep
 from uuid import UUID
 
 from kafka import KafkaAdminClient, KafkaConsumer
@@ -25,6 +25,8 @@ from schemas.catalog import Catalog
 
 #: Seconds within which a broker must tell the ends of the topics.
 ENDS_SECONDS = 15.0
+#: Seconds within which brokers must know of a topic that was just made.
+APPEAR_SECONDS = 15.0
 #: A topic and a partition.
 TopicPartition = tuple[str, int]
 
@@ -111,7 +113,7 @@ def ensure(settings: Settings, catalog: Catalog) -> dict[str, UUID]:
         outputs = [rejected(settings), moments(settings)]
         missing = [name for name in outputs if name not in present]
         _create(client, settings, missing, settings.partitions)
-        described = _describe(client, wanted)
+        described = _appeared(client, wanted)
     counts = {name: len(ids) for name, (_, ids) in described.items()}
     if len(set(counts.values())) != 1:
         listed = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
@@ -248,6 +250,18 @@ def _create(
         client.create_topics(topics)
     except TopicAlreadyExistsError:
         return  # another worker was faster; the caller describes what is there
+
+
+def _appeared(client: KafkaAdminClient, names: list[str]) -> dict[str, tuple[UUID, list[int]]]:
+    """Describe topics that may be so new that the broker which is asked has not heard of them."""
+    deadline = monotonic() + APPEAR_SECONDS
+    while True:
+        try:
+            return _describe(client, names)
+        except RetryableError:
+            if monotonic() > deadline:
+                raise
+            sleep(0.1)
 
 
 def _describe(client: KafkaAdminClient, names: Iterable[str]) -> dict[str, tuple[UUID, list[int]]]:

@@ -43,6 +43,7 @@ class Line:
     loaded: catalog.LoadedCatalog
     client: Client
     ids: dict[str, UUID]
+    stack_pid: int
     broker: psutil.Process | None
     events: list[dict[str, Any]] = field(default_factory=list)
     truth: dict[str, Truth] = field(default_factory=dict)
@@ -141,7 +142,7 @@ def running_line(home: Path, *, own_broker: bool = False, **settings: Any) -> It
         migrate(client, ready)
         publish(client, loaded.catalog, loaded.version)
         ids = topics.ensure(ready, loaded.catalog)
-        line = Line(ready, loaded, client, ids, broker)
+        line = Line(ready, loaded, client, ids, stack.endpoints.pid, broker)
         try:
             yield line
         finally:

@@ -55,7 +55,7 @@ class Server:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server whose tables an owner made and a worker that is no more than a writer filled."""
     path = tmp_path_factory.mktemp("server")
-    wanted = Settings(home=path / "home", partitions=2, **choice.reach(path))
+    wanted = Settings(home=path / "home", partitions=2, pepper="p" * 32, **choice.reach(path))
     with endpoints(wanted, kafka=True, clickhouse=False) as connected:
         made = Server(path / "data", path, connected.settings)
         with made.as_role("owner") as owner:
