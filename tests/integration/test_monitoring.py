@@ -20,8 +20,9 @@ CLOCKS = "SELECT countIf(clock = {clock:String}) FROM interaction_records"
 
 
 @pytest.fixture
-def line(tmp_path):
-    with running_line(tmp_path / "home", partitions=2) as running:
+def line(tmp_path, request):
+    own = request.node.get_closest_marker("own_broker") is not None
+    with running_line(tmp_path / "home", own_broker=own, partitions=2) as running:
         yield running
 
 
@@ -157,6 +158,7 @@ def test_a_worker_to_spare_is_ready(line):
     until(lambda: assigned() == [0, len(line.ids), len(line.ids)], 60, "one to spare")
 
 
+@pytest.mark.own_broker
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_broker_that_does_not_answer_is_one_alarm_and_no_reason_to_start_anew(line):
@@ -165,12 +167,7 @@ def test_a_broker_that_does_not_answer_is_one_alarm_and_no_reason_to_start_anew(
     until(lambda: ask(address, "/readyz").status == 200 or worker.check(), 60, "ready")
     line.produce(Plan(customers=20, days=5, seed=1))
     line.drain(worker)
-    (broker,) = (
-        child
-        for child in psutil.Process(line.stack_pid).children()
-        if child.name().startswith("tansu")
-    )
-    broker.suspend()
+    line.broker.suspend()
     try:
         until(lambda: alarms(address) == ["kafka"], 90, "an alarm")
         told = ask(address, "/readyz")
@@ -179,7 +176,7 @@ def test_a_broker_that_does_not_answer_is_one_alarm_and_no_reason_to_start_anew(
         until(lambda: samples(address)["touchline_kafka_up", frozenset()] == 0, 60, "down")
         assert ask(address, "/healthz").status == 200
     finally:
-        broker.resume()
+        line.broker.resume()
     until(lambda: ask(address, "/readyz").status == 200 or worker.check(), 90, "ready again")
     until(lambda: not alarms(address), 60, "no alarm")
     assert worker.log_file.read_text().count("ERROR pipeline.alarms: alarm: kafka: ") == 1
