@@ -248,4 +248,9 @@ def _say_ranges(
         markup=False,
     )
     if not dry_run:
-        err.print("start the workers now: `touchline worker`", markup=False)
+        err.print(
+            "start the workers now (`touchline worker`); when nothing waits any more, `touchline "
+            "backtest --apply` finds the moments in what was stored again",
+            markup=False,
+            soft_wrap=True,
+        )

@@ -1,18 +1,18 @@
 """The workers' consumer group: who is in it, how far it is, and setting it back.
 
-Kafka refuses to change the offsets of a group that has members. The embedded broker tells no state,
-and refuses always once a group has existed; there the change is made by joining the group, which
-shows as well whether somebody else is in it.
+Kafka refuses to change the offsets of a group that has members. The embedded broker keeps members
+for ever, dead ones too, and refuses always once a group has existed. There the file that workers
+touch while they live tells whether one does, and the group is deleted and its offsets written anew.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from time import monotonic, sleep
+from time import monotonic, sleep, time
 from typing import Any, TypeVar
 
-from kafka import KafkaAdminClient, KafkaConsumer
+from kafka import KafkaConsumer
 from kafka import TopicPartition as KafkaPartition
 from kafka.errors import KafkaError, UnknownMemberIdError
 from kafka.structs import OffsetAndMetadata
@@ -22,11 +22,12 @@ from pipeline.brokers import kafka_python_options
 from pipeline.errors import FatalError, RetryableError
 from pipeline.settings import Settings
 from pipeline.topics import TopicPartition
+from pipeline.worker import ALIVE_SECONDS, alive_file
 
 #: A broker that has no group yet looks for a coordinator for a while.
 _COORDINATOR_SECONDS = 10.0
-_JOIN_SECONDS = 30.0
-_SESSION_MS = 6_000
+#: A worker touches its file so much later than it should.
+_GRACE_SECONDS = 2.0
 _T = TypeVar("_T")
 
 
@@ -122,62 +123,37 @@ def reset(settings: Settings, offsets: Mapping[TopicPartition, int]) -> None:
         RetryableError: Kafka does not answer.
     """
     found = describe(settings)
-    if found.active:
+    if found.active or (settings.embedded_kafka and _worked_just_now(settings)):
         raise _active(settings, found.members)
-    wanted = {
+    wanted = dict(offsets)
+    with topics.admin(settings) as client:
+        if settings.embedded_kafka:
+            wanted = {**committed(settings), **wanted}
+            _patiently(lambda: client.delete_groups([settings.kafka_group]))
+        answers = _patiently(
+            lambda: client.alter_group_offsets(settings.kafka_group, _with_metadata(wanted))
+        )
+    refused = [kind for kind in answers.values() if kind.errno]
+    if UnknownMemberIdError in refused:
+        raise _active(settings, [])
+    if refused:
+        raise FatalError(f"Kafka does not change the group's offsets: {refused[0].__name__}")
+
+
+def _worked_just_now(settings: Settings) -> bool:
+    """Whether a worker of this home lives, or did until a moment ago."""
+    try:
+        at = alive_file(settings).stat().st_mtime
+    except OSError:
+        return False
+    return time() - at < ALIVE_SECONDS + _GRACE_SECONDS
+
+
+def _with_metadata(offsets: Mapping[TopicPartition, int]) -> dict[Any, OffsetAndMetadata]:
+    return {
         KafkaPartition(*place): OffsetAndMetadata(offset, "", -1)
         for place, offset in offsets.items()
     }
-    with topics.admin(settings) as client:
-        answers = _altered(client, settings, wanted)
-    refused = [kind for kind in answers.values() if kind.errno]
-    if not refused:
-        return
-    if found.state or not all(kind is UnknownMemberIdError for kind in refused):
-        if refused[0] is UnknownMemberIdError:
-            raise _active(settings, [])
-        raise FatalError(f"Kafka does not change the group's offsets: {refused[0].__name__}")
-    _join_and_commit(settings, wanted)
-
-
-def _altered(
-    client: KafkaAdminClient, settings: Settings, wanted: Mapping[Any, OffsetAndMetadata]
-) -> dict[Any, Any]:
-    found: dict[Any, Any] = _patiently(
-        lambda: client.alter_group_offsets(settings.kafka_group, wanted)
-    )
-    return found
-
-
-def _join_and_commit(settings: Settings, wanted: Mapping[Any, OffsetAndMetadata]) -> None:
-    """Commit as the only member of the group."""
-    consumer = KafkaConsumer(
-        **kafka_python_options(settings),
-        group_id=settings.kafka_group,
-        enable_auto_commit=False,
-        session_timeout_ms=_SESSION_MS,
-        heartbeat_interval_ms=_SESSION_MS // 3,
-    )
-    try:
-        names = sorted({tp.topic for tp in wanted})
-        everything = {
-            KafkaPartition(name, number)
-            for name in names
-            for number in consumer.partitions_for_topic(name) or ()
-        }
-        consumer.subscribe(names)
-        deadline = monotonic() + _JOIN_SECONDS
-        while not consumer.assignment():
-            if monotonic() > deadline:
-                raise RetryableError(f"no place in the group within {_JOIN_SECONDS:g} s")
-            consumer.poll(timeout_ms=100, max_records=1)
-        if consumer.assignment() != everything:
-            raise _active(settings, [])
-        consumer.commit(dict(wanted))
-    except KafkaError as error:
-        raise RetryableError(f"Kafka does not change the group's offsets: {error!r}") from error
-    finally:
-        consumer.close()
 
 
 def _active(settings: Settings, members: list[str]) -> FatalError:
@@ -185,7 +161,8 @@ def _active(settings: Settings, members: list[str]) -> FatalError:
     return FatalError(
         f"workers of group {settings.kafka_group!r} are running, and Kafka keeps the offsets of a "
         f"group that somebody is in{who} (fix: stop every worker, wait "
-        f"{settings.session_timeout:g} s where one was killed, and try again)"
+        f"{max(settings.session_timeout, ALIVE_SECONDS + _GRACE_SECONDS):g} s where one was killed "
+        "or the broker is the embedded one, and try again)"
     )
 
 
