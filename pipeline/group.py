@@ -18,11 +18,11 @@ from kafka.errors import KafkaError, UnknownMemberIdError
 from kafka.structs import OffsetAndMetadata
 
 from pipeline import topics
+from pipeline.alive import ALIVE_SECONDS, alive_file
 from pipeline.brokers import kafka_python_options
 from pipeline.errors import FatalError, RetryableError
 from pipeline.settings import Settings
 from pipeline.topics import TopicPartition
-from pipeline.worker import ALIVE_SECONDS, alive_file
 
 #: A broker that has no group yet looks for a coordinator for a while.
 _COORDINATOR_SECONDS = 10.0

@@ -17,7 +17,7 @@ from time import monotonic
 
 from pipeline.errors import TouchlineError
 
-_FIX = re.compile(r"\(fix: (?P<fix>.*)\)", re.DOTALL)
+_FIX = re.compile(r"(?: \(|(?P<more>; ))fix: (?P<fix>.*)\)", re.DOTALL)
 
 
 class Level(str, Enum):
@@ -92,7 +92,8 @@ def explained(error: TouchlineError, fix: str = "see the message") -> Result:
     found = _FIX.search(str(error))
     if found is None:
         return fail(str(error), fix)
-    said = (str(error)[: found.start()] + str(error)[found.end() :]).strip()
+    close = ")" if found["more"] else ""
+    said = (str(error)[: found.start()] + close + str(error)[found.end() :]).strip()
     return fail(said, found["fix"])
 
 
