@@ -135,7 +135,7 @@ def test_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranges.group, "committed", lambda _: done)
 
     def found(*wanted: str, **start: Any) -> list[tuple[Any, ...]]:
-        start = {"beginning": True, **start} if not start else start
+        start = start or {"beginning": True}
         names = ["web", "email"]
         return [
             (*each.place, each.first, each.end)
