@@ -135,7 +135,7 @@ def embedded_stack(settings: Settings) -> Iterator[Result]:
         parts += [f"ClickHouse {found.clickhouse}"] if found.clickhouse else []
         whose = "until Ctrl-C" if found.lasting else "for another command, and ends with it"
         yield ok(f"runs as process {found.pid} {whose}: {', '.join(parts)}")
-        if found.lasting and (found.kafka is None) == settings.embedded_kafka:
+        if found.lasting and found.kafka is None and settings.embedded_kafka:
             yield fail("it has no broker", "stop it, then `touchline up`")
         return
     if home.root.exists() and home.is_locked():
