@@ -121,7 +121,7 @@ def plan(
         has = ", ".join(f"{name} {there[name].partitions}" for name in inputs if name in there)
         raise FatalError(
             f"all interaction topics must have the same number of partitions, and there are: {has} "
-            f"(fix: --partitions {max(counts)}, or see docs/topics.md on adding partitions)"
+            f"(fix: --partitions {max(counts)}, or see docs/replay.md on adding partitions)"
         )
     copies = replication or settings.replication
     return [
