@@ -124,6 +124,15 @@ def ensure(settings: Settings, catalog: Catalog) -> dict[str, UUID]:
     return {name: topic_id for name, (topic_id, _) in described.items()}
 
 
+def identities(client: KafkaAdminClient, names: Iterable[str]) -> dict[str, UUID]:
+    """Return the ids of topics that are there.
+
+    Raises:
+        RetryableError: Kafka does not tell.
+    """
+    return {name: topic_id for name, (topic_id, _) in _describe(client, names).items()}
+
+
 class Watch:
     """Notices when a topic that is being read is deleted and made again, or gets more partitions.
 

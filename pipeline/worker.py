@@ -10,7 +10,6 @@ import gc
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +17,7 @@ import faust
 from faust.auth import SASLCredentials
 
 from pipeline import topics
+from pipeline.alive import ALIVE_SECONDS, alive_file
 from pipeline.batch import Steps
 from pipeline.brokers import bootstrap_servers, sasl_credentials, ssl_context
 from pipeline.catalog import LoadedCatalog
@@ -43,8 +43,6 @@ from pipeline.warehouse.refresh import Journeys
 
 log = logging.getLogger(__name__)
 
-#: How often a worker shows that it is not stuck, seconds.
-ALIVE_SECONDS = 10.0
 #: Records that are taken out of what was fetched in one go. aiokafka fetches again when all of it
 #: is taken: with fewer a worker waits for Kafka while it could work.
 FETCH_RECORDS = 10_000
@@ -187,11 +185,6 @@ def create(
     app.task(refresh)
     app.timer(ALIVE_SECONDS)(alive)
     return app
-
-
-def alive_file(settings: Settings) -> Path:
-    """Return the file a worker touches every ``ALIVE_SECONDS`` while it turns and reaches Kafka."""
-    return settings.home / "worker.alive"
 
 
 def options(settings: Settings) -> dict[str, Any]:

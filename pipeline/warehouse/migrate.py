@@ -6,6 +6,7 @@ two programs that migrate at once do not disturb each other.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -19,6 +20,11 @@ from pipeline.warehouse.ddl import Migration, render, shipped
 
 __all__ = ["Migration", "check_schema", "migrate", "pending"]
 
+log = logging.getLogger(__name__)
+
+#: How the file of a migration is named that versions before it cannot work with. Every other only
+#: adds: tables, columns with a default, views; what older versions read and write stays.
+BREAKING = "_breaking.sql"
 _SAID_CHARACTERS = 1_000
 
 _DATABASE = "SELECT count() FROM system.databases WHERE name = {database:String}"
@@ -56,7 +62,9 @@ def pending(client: Client, settings: Settings) -> list[Migration]:
         RetryableError: ClickHouse does not answer for now.
     """
     applied = _applied(client, settings.database)
-    _compare(applied)
+    newer = _compare(applied)
+    if newer:
+        raise _newer(newer[0])
     clusters = sorted({row.cluster for row in applied})
     if any(cluster != (settings.cluster or "") for cluster in clusters):
         made_for = " and ".join(f"cluster {name}" if name else "one server" for name in clusters)
@@ -96,23 +104,41 @@ def migrate(
     return lacking
 
 
-def check_schema(client: Client) -> None:
-    """Make sure that the client's database is what this version of the program expects.
+def check_schema(client: Client, complete: bool = True) -> list[str]:
+    """Make sure that the client's database is one that this version of the program can use.
+
+    A newer one is, as long as what was applied to it only adds: that is how versions run side by
+    side while they are exchanged (docs/upgrading.md).
+
+    Args:
+        client: Connected client.
+        complete: Whether every migration of this version must be there.
+
+    Returns:
+        The migrations that this version does not know, by name.
 
     Raises:
-        SchemaMismatch: It is not; the message says what to do.
+        SchemaMismatch: It cannot; the message says what to do.
         RetryableError: ClickHouse does not answer for now.
     """
     database = client.database or "default"
     applied = _applied(client, database)
-    _compare(applied)
+    newer = _compare(applied)
+    for name in newer:
+        if name.endswith(BREAKING):
+            raise _newer(name)
     present = {row.number for row in applied}
+    if not complete:
+        return newer
     missing = [migration.name for migration in shipped() if migration.number not in present]
     if missing:
         raise SchemaMismatch(
             f"database {database} lacks {len(missing)} of {len(shipped())} migrations, beginning "
             f"with {missing[0]} (fix: run `touchline migrate`)"
         )
+    if newer:
+        log.warning("the database is newer than this program, which can use it: %s", newer[-1])
+    return newer
 
 
 def _apply(
@@ -172,22 +198,31 @@ def _applied(client: Client, database: str) -> list[_Applied]:
     return [_Applied(*row) for row in rows]
 
 
-def _compare(applied: list[_Applied]) -> None:
+def _compare(applied: list[_Applied]) -> list[str]:
     """Refuse a database that went another way than this program's files.
 
+    Returns:
+        Names of what was applied and is not among this program's files: it is newer.
+
     Raises:
-        SchemaMismatch: It is newer, or a file was edited.
+        SchemaMismatch: A file was edited.
     """
     known = {migration.number: migration for migration in shipped()}
+    newer = []
     for row in applied:
         migration = known.get(row.number)
         if migration is None:
-            raise SchemaMismatch(
-                f"the database is newer than this program: it has {row.name} (fix: install the "
-                "version of Touchline that migrated it, or a newer one)"
-            )
-        if migration.checksum != row.checksum:
+            newer.append(row.name)
+        elif migration.checksum != row.checksum:
             raise SchemaMismatch(
                 f"{migration.name} was edited after it had been applied (fix: restore the file "
                 "as it was shipped; a change of the schema is a new file)"
             )
+    return newer
+
+
+def _newer(name: str) -> SchemaMismatch:
+    return SchemaMismatch(
+        f"the database is newer than this program: it has {name} (fix: install the "
+        "version of Touchline that migrated it, or a newer one)"
+    )

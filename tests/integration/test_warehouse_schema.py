@@ -149,13 +149,28 @@ def test_an_edited_file_is_refused(fresh: Fresh, monkeypatch: pytest.MonkeyPatch
             check()
 
 
-def test_a_newer_database_is_refused(fresh: Fresh, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_newer_database_is_used_and_not_migrated(
+    fresh: Fresh, monkeypatch: pytest.MonkeyPatch
+) -> None:
     client, settings = fresh()
     migrate(client, settings)
     monkeypatch.setattr(module, "shipped", lambda: shipped()[:-1])
-    for check in (lambda: check_schema(client), lambda: migrate(client, settings)):
-        with pytest.raises(SchemaMismatch, match=rf"newer than this program: it has {FILES[-1]}"):
-            check()
+    assert check_schema(client) == [FILES[-1]]
+    with pytest.raises(SchemaMismatch, match=rf"newer than this program: it has {FILES[-1]}"):
+        migrate(client, settings)
+
+
+def test_a_newer_database_that_breaks_older_programs_is_refused(
+    fresh: Fresh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, settings = fresh()
+    number = len(FILES) + 1
+    breaking = Migration(number, f"{number:04}_breaking.sql", "SELECT 1;")
+    with monkeypatch.context() as newer:
+        newer.setattr(module, "shipped", lambda: (*shipped(), breaking))
+        migrate(client, settings)
+    with pytest.raises(SchemaMismatch, match=rf"newer than this program: it has {breaking.name}"):
+        check_schema(client)
 
 
 def test_a_database_stays_what_it_was_made_as(fresh: Fresh) -> None:

@@ -11,9 +11,9 @@ from kafka import KafkaConsumer, KafkaProducer
 
 from jobs.drain import WorkerProcess
 from pipeline import topics
+from pipeline.alive import alive_file
 from pipeline.brokers import kafka_python_options
 from pipeline.settings import environment
-from pipeline.worker import alive_file
 from tests.line import running_line
 from tests.unit.events import event
 from tests.unit.test_decode import POISON

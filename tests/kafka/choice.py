@@ -17,6 +17,7 @@ from typing import Any
 from zlib import crc32
 
 from pipeline.embedded.broker import Broker
+from pipeline.settings import Settings
 from tests.kafka.server import Apache
 
 #: What stands in a run's choice instead of an address where the embedded broker is tested.
@@ -99,3 +100,11 @@ def broker(directory: Path, *, own: bool = False) -> Iterator[Reached]:
         if started.alive():
             started.process.send_signal(signal.SIGCONT)
         started.stop()
+
+
+def given(settings: Settings) -> Settings | None:
+    """Return what a command has to be told to use the broker of a line.
+
+    Nothing where it is the embedded one: commands find that by its home, and know what it is.
+    """
+    return settings if is_apache() else None
