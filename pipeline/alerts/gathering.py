@@ -45,10 +45,10 @@ class Gathering:
 
     def watch(self, alert: Alert, now: datetime) -> None:
         """Keep an open alert in mind while it can be joined or act by itself."""
-        self.alerts[alert.alert_id] = alert
         route = self._routing[alert.route]
         if route is None:
             return
+        self.alerts[alert.alert_id] = alert
         if not is_over(alert, now):
             if list(alert.group) == list(dict.fromkeys(route.group_by)):
                 self._joinable[route.id, tuple(alert.group.values())] = alert.alert_id
