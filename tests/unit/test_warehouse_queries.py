@@ -138,7 +138,7 @@ def test_csv_has_the_values_of_the_json_for_a_spreadsheet() -> None:
     "name, values, said",
     [
         ("touchpoint_maps", {}, r"no named query 'touchpoint_maps' \(did you mean touchpoint_map"),
-        ("zzz", {}, r"\(there are: channel_census, "),
+        ("zzz", {}, r"\(there are: alert_outbox, channel_census, "),
         ("top_paths", {"tops": "1"}, r"no parameter 'tops' \(did you mean top\?\)"),
         ("timeline", {}, "needs parameter customer"),
         ("top_paths", {"depth": "-1"}, "depth must be a whole number from 0 to 65535"),
