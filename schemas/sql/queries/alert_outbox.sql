@@ -29,7 +29,7 @@ WITH told AS
         id AS alert,
         destination,
         -- a moment comes in the first notification that is decided when it is in the alert, or later
-        arraySort(groupArrayIf((created_at, ended_at), status = 'sent')) AS sent,
+        arraySort(groupArrayIf((sequence, created_at, ended_at), status = 'sent')) AS sent,
         maxIf(created_at, status = 'pending') AS pending,
         maxIf(created_at, status = 'dead') AS dead,
         sum(attempts) AS tries,
@@ -52,7 +52,7 @@ SELECT
         told.dead >= made.decided_at AND told.pending < made.decided_at, 'dead',
         'pending'
     ) AS delivery,
-    arrayFirst(pair -> pair.1 >= made.decided_at, told.sent).2 AS told_at,
+    arrayFirst(said -> said.2 >= made.decided_at, told.sent).3 AS told_at,
     dateDiff('millisecond', found.occurred_at, told_at) / 1e3 AS seconds_to_told,
     told.tries AS attempts,
     told.last_detail AS detail,
