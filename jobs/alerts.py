@@ -213,6 +213,10 @@ def redeliver(
     elif not dead:
         err.print("there are no dead letters")
     elif dry_run:
-        err.print(f"{len(dead)} dead letters would be delivered again")
+        err.print(f"{_letters(len(dead))} to be delivered again")
     else:
-        say(taken, f"{len(dead)} dead letters are delivered again")
+        say(taken, f"delivering {_letters(len(dead))} again")
+
+
+def _letters(number: int) -> str:
+    return "1 dead letter" if number == 1 else f"{number} dead letters"

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pipeline.rule_checks import Finding
 from pipeline.toml_lines import TomlPath
 from pipeline.toml_model import near
+from schemas.alerts import Route
 from schemas.catalog import UNCLASSIFIED, Catalog
 from schemas.rules import STRIKES
 
@@ -32,11 +33,24 @@ def problems(catalog: Catalog) -> Iterator[Finding]:
         for key, kind in _NAMED:
             for index, name in enumerate(getattr(route, key) or ()):
                 yield from _missing((*at, key, index), kind, name, known)
+        yield from _never(at, route, catalog)
         if route.hours is not None:
             yield from _missing((*at, "hours"), "calendars", route.hours, known)
         if route.escalate is not None:
             for index, name in enumerate(route.escalate.to):
                 yield from _missing((*at, "escalate", "to", index), "destinations", name, known)
+
+
+def _never(at: TomlPath, route: Route, catalog: Catalog) -> Iterator[Finding]:
+    """Yield the rules that a route names though it never sees their moments."""
+    kinds = {rule.id: rule.kind for rule in catalog.rules}
+    if catalog.strikes is not None:
+        kinds[STRIKES] = "pain"
+    for index, name in enumerate(route.rule or ()):
+        kind = kinds.get(name, route.kind)
+        if kind != route.kind:
+            message = f"{name!r} finds moments of {kind}, this route takes those of {route.kind}"
+            yield (*at, "rule", index), (message, f'a route of its own, with kind = "{kind}"')
 
 
 #: Keys of a route that name things, and where those are declared.

@@ -49,7 +49,7 @@ SELECT body FROM alert_records FINAL
 WHERE kind = 'moment' AND (
     status = 'held'
     OR (
-        status = 'alerted'
+        alert_id != toUUID('00000000-0000-0000-0000-000000000000')
         AND part IN {routes:Array(String)}
         AND created_at > {since:DateTime64(6)}
     )
@@ -186,7 +186,7 @@ class Journal:
         return [_ALERT.validate_json(body) for (body,) in rows]
 
     def live_moments(self, since: datetime, routes: Collection[str]) -> list[Seen]:
-        """Return the moments that are held, and those that some routes alerted since."""
+        """Return the moments that are held, and those that some routes may have alerted since."""
         asked = {"since": since, "routes": list(routes)}
         with explained():
             rows = self._client.query(_LIVE_MOMENTS, parameters=asked).result_rows

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from pipeline.alerts.routing import Routing
 from pipeline.alerts.state import Alert
 from schemas.catalog import Catalog
-from schemas.notification import Action, Notification, Told
+from schemas.notification import MOST_DESCRIBED, Action, Notification, Told
 from schemas.rules import STRIKES
 
 
@@ -91,7 +91,8 @@ class Wording:
         told = alert.first[0]
         rule = self._rules.get(told.rule, told.rule)
         if alert.summary:
-            what = f"{alert.count} moments of {alert.kind} while nobody was told"
+            moments = "moment" if alert.count == 1 else "moments"
+            what = f"{alert.count} {moments} of {alert.kind} while nobody was told"
         elif alert.count == 1:
             at = f"{self._touchpoint(told.touchpoint)} ({self._channel(told.channel)})"
             what = f"{rule} at {at}"
@@ -141,7 +142,7 @@ class Wording:
 
 def _count(notification: Notification) -> str:
     shown = len(notification.customers)
-    return str(shown) if notification.count <= shown else f"{shown} or more"
+    return str(shown) if notification.count <= MOST_DESCRIBED else f"{shown} or more"
 
 
 def _at(at: datetime) -> str:

@@ -223,7 +223,7 @@ class Rounds:
                 decided = await self._decide(moments, orders, now)
                 fresh, decided.deliveries = decided.deliveries, [*decided.deliveries, *again]
                 await self._patiently(lambda: self._journal.store(decided))
-                self._count(decided, moments)
+                self._count(decided, fresh, len(moments), now)
                 if self._courier is not None:
                     self._courier.again(again)
                     self._courier.put(fresh)
@@ -323,15 +323,19 @@ class Rounds:
 
     # --- counting -------------------------------------------------------------------------------
 
-    def _count(self, decided: Decided, moments: Sequence[Moment]) -> None:
-        self._metrics.revisions.inc(len(moments))
+    def _count(
+        self, decided: Decided, deliveries: Sequence[Delivery], revisions: int, now: datetime
+    ) -> None:
+        self._metrics.revisions.inc(revisions)
         for item in decided.seen:
-            self._metrics.decided.labels(item.decision, item.reason).inc()
+            if item.decided_at == now:  # another revision of it need not be another decision
+                self._metrics.decided.labels(item.decision, item.reason).inc()
+        opened = {item.alert_id for item in deliveries if item.sequence == 1}
         for alert, _ in decided.alerts:
-            if alert.closed_at is not None:
-                self._metrics.closed.labels(alert.route).inc()
-            elif alert.sequence == 1:
+            if alert.alert_id in opened:
                 self._metrics.opened.labels(alert.route).inc()
+            if alert.closed_at == now:
+                self._metrics.closed.labels(alert.route).inc()
 
     def _show(self) -> None:
         for destination, waiting in self.waiting().items():

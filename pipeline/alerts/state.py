@@ -45,8 +45,9 @@ class Seen:
         told: The moment as alerts describe it.
         decision: What was decided.
         reason: Why, where it was held or suppressed.
-        alert_id: The alert that it is part of.
         decided_at: When.
+        alert_id: The alert that it is part of; or was, where it was opened again since.
+        alerted_at: When it became part of that.
         until: A held one waits until then.
     """
 
@@ -60,12 +61,8 @@ class Seen:
     reason: Reason
     decided_at: datetime
     alert_id: UUID | None = None
+    alerted_at: datetime | None = None
     until: datetime | None = None
-
-    @property
-    def waits(self) -> bool:
-        """Return whether it is held and can still become an alert."""
-        return self.decision == "held"
 
 
 @dataclass
@@ -132,6 +129,13 @@ class Alert:
             self.fresh.append(told.moment_id)
         else:
             self.more += 1
+
+    def revise(self, moment: UUID, status: Status) -> None:
+        """Take in what became of one of its moments."""
+        for described in (self.first, self.recent):
+            for place, told in enumerate(described):
+                if told.moment_id == moment:
+                    described[place] = told.model_copy(update={"status": status})
 
     def told(self, sequence: int) -> None:
         """Note that everything so far is in a notification."""

@@ -45,25 +45,33 @@ class Telling:
         if route is not None and alert.sequence == 0:
             alert.destinations, alert.notified_at = list(route.to), now
             found += self._tell(alert, "trigger", route.to, now)
+        if escalated and route is not None and route.escalate is not None:
+            found += self._escalate(alert, route.escalate.to, now)
         if acknowledged:
             found += self._tell(alert, "acknowledge", alert.destinations, now)
-        if escalated and route is not None and route.escalate is not None:
-            told = [name for name in route.escalate.to if name in alert.destinations]
-            others = [name for name in route.escalate.to if name not in alert.destinations]
-            alert.destinations = [*alert.destinations, *others]
-            found += self._tell(alert, "update", told, now)
-            found += self._tell(alert, "trigger", others, now)
-        if alert.closed_at is not None:
-            if alert.sequence and (route is None or route.resolved):
-                found += self._tell(alert, "resolve", alert.destinations, now)
-        elif (
-            route is not None
-            and alert.fresh
-            and (alert.notified_at or now) + route.update_every <= now
-        ):
+        if alert.closed_at is not None and (route is None or route.resolved):
+            found += self._tell(alert, "resolve", alert.destinations, now)
+        elif route is not None and alert.fresh and self._may_update(alert, route, now):
             alert.notified_at = now
             found += self._tell(alert, "update", alert.destinations, now)
         return found
+
+    def _escalate(self, alert: Alert, to: Collection[str], now: datetime) -> list[Delivery]:
+        # What is new is told to everybody who was told before: it would be new to nobody later.
+        told = [name for name in alert.destinations if alert.fresh or name in to]
+        others = [name for name in to if name not in alert.destinations]
+        if alert.fresh:
+            alert.notified_at = now
+        alert.destinations = [*alert.destinations, *others]
+        return [
+            *self._tell(alert, "update", told, now),
+            *self._tell(alert, "trigger", others, now),
+        ]
+
+    def _may_update(self, alert: Alert, route: Route, now: datetime) -> bool:
+        if alert.closed_at is not None:  # the last chance to say what is new
+            return True
+        return (alert.notified_at or now) + route.update_every <= now
 
     def _tell(
         self, alert: Alert, action: Action, destinations: Collection[str], now: datetime

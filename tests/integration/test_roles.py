@@ -123,6 +123,7 @@ def test_a_writer_only_adds(server: Server) -> None:
             "ALTER TABLE rejections ADD COLUMN more Int8",
             "OPTIMIZE TABLE rejections FINAL",
             "INSERT INTO schema_migrations (number) VALUES (99)",
+            "DELETE FROM alert_records WHERE 1",
             "SELECT customer_key FROM journeys",
             "CREATE TABLE more (a Int8) ENGINE = MergeTree ORDER BY a",
         ):
@@ -143,6 +144,8 @@ def test_a_reader_may_ask_every_named_query(server: Server) -> None:
         views = "SELECT name FROM system.tables WHERE database = currentDatabase() ORDER BY name"
         visible = {row[0] for row in client.query(views).result_rows}
         assert {"journeys", "interactions", "trust_balance"} <= visible
+        for view in ("alerts", "alert_moments", "alert_deliveries", "alert_orders"):
+            client.query("SELECT * FROM {v:Identifier}", parameters={"v": view})
         assert "detection_progress" not in visible
 
 

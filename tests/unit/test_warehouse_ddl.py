@@ -27,6 +27,7 @@ SHIPPED = {
     11: "757b289b0fdf63351f5f4e5b57d903f8adfe5c5ee1596c40db192a8b5c42db73",
     12: "800df20855fcec62a9fb937a6c62d7d0e0216c416a45bc90224f30366da45e87",
     13: "3db2acfa83bcd1ecd9998e631827b4973b62acd5b29322602ca2eb4ae29ff969",
+    14: "3cf4d61c5e6cfbcbb2c74ea0d831154021a5409ae6f651eecadd1dd1dc9bb784",
 }
 
 #: Asks the engine to parse statements: what a cluster would run can be checked without one.

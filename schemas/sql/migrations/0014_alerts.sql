@@ -19,7 +19,7 @@ CREATE TABLE IF NOT EXISTS ${database}.alert_records ${on_cluster}
     acts Bool COMMENT 'Whether an open alert will do something by itself, however long that takes',
     reason LowCardinality(String) COMMENT 'Why a moment is held or suppressed',
     detail String COMMENT 'Last answer or error of a delivery, reason of an order' CODEC(ZSTD(1)),
-    alert_id UUID COMMENT 'Alert it belongs to; zeros where there is none',
+    alert_id UUID COMMENT 'Alert it belongs to, or did before a moment was opened again; zeros where there is none',
     route LowCardinality(String) COMMENT 'Route of the catalog',
     destination LowCardinality(String) COMMENT 'Destination of the catalog, or empty',
     action LowCardinality(String) COMMENT 'What a delivery tells, or what was ordered',
@@ -100,7 +100,9 @@ CREATE OR REPLACE VIEW ${database}.alert_moments ${on_cluster}
     held_until Nullable(DateTime64(6, 'UTC')) COMMENT 'A held one waits until then'
 )
 AS SELECT
-    id AS moment_id, route, status AS decision, reason, nullIf(alert_id, toUUID('00000000-0000-0000-0000-000000000000')) AS alert_id,
+    id AS moment_id, route, status AS decision, reason,
+    -- one that was opened again, and is held or suppressed now, still names the alert it was in
+    if(alert_records.status = 'alerted', toNullable(alert_records.alert_id), NULL) AS alert_id,
     moment_status, revision, moment_kind AS kind, rule, severity, owner, customer_key, segment,
     touchpoint, channel, subject, cause_at, occurred_at, created_at AS decided_at, due_at AS held_until
 FROM ${database}.alert_records FINAL

@@ -28,9 +28,10 @@ WITH told AS
     SELECT
         id AS alert,
         destination,
-        -- a moment came in the first notification that was decided when it was in the alert, or later
-        arraySort(groupArrayIf((created_at, ended_at), status = 'sent')) AS sent,
-        countIf(status = 'dead') AS dead,
+        -- a moment comes in the first notification that is decided when it is in the alert, or later
+        arraySort(groupArrayIf((sequence, created_at, ended_at), status = 'sent')) AS sent,
+        maxIf(created_at, status = 'pending') AS pending,
+        maxIf(created_at, status = 'dead') AS dead,
         sum(attempts) AS tries,
         argMax(detail, sequence) AS last_detail
     FROM alert_records FINAL
@@ -45,8 +46,13 @@ SELECT
     if(made.decision = '', 'none', made.decision) AS decision,
     made.reason AS reason,
     told.destination AS destination,
-    multiIf(told.destination = '', '', told_at IS NOT NULL, 'sent', told.dead > 0, 'dead', 'pending') AS delivery,
-    arrayFirst(pair -> pair.1 >= made.decided_at, told.sent).2 AS told_at,
+    multiIf(
+        told.destination = '', '',
+        told_at IS NOT NULL, 'sent',
+        told.dead >= made.decided_at AND told.pending < made.decided_at, 'dead',
+        'pending'
+    ) AS delivery,
+    arrayFirst(said -> said.2 >= made.decided_at, told.sent).3 AS told_at,
     dateDiff('millisecond', found.occurred_at, told_at) / 1e3 AS seconds_to_told,
     told.tries AS attempts,
     told.last_detail AS detail,
@@ -71,7 +77,9 @@ FROM
 ) AS found
 LEFT JOIN
 (
-    SELECT id, status AS decision, reason, alert_id AS alert, created_at AS decided_at
+    SELECT
+        id, status AS decision, reason, created_at AS decided_at,
+        if(decision = 'alerted', alert_id, toUUID('00000000-0000-0000-0000-000000000000')) AS alert
     FROM alert_records FINAL
     WHERE kind = 'moment'
 ) AS made ON made.id = found.moment_id
