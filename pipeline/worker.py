@@ -48,6 +48,9 @@ log = logging.getLogger(__name__)
 FETCH_RECORDS = 10_000
 #: Bytes that one request writes to a partition at most, well below what brokers take (1 MB).
 PRODUCER_BATCH_BYTES = 262_144
+#: Seconds within which the broker must take a record; by default 20 minutes, in which a worker whose
+#: topic of rejects or moments is gone would not say a word.
+PRODUCER_SECONDS = 60.0
 #: Seconds after which a worker that stops leaves, whoever does not answer; below the half minute
 #: that is usual before SIGKILL.
 STOP_SECONDS = 20.0
@@ -210,6 +213,7 @@ def options(settings: Settings) -> dict[str, Any]:
         # by default 16 kB, a dozen moments: a batch's moments then took dozens of requests in turn
         "producer_max_batch_size": PRODUCER_BATCH_BYTES,
         "producer_max_request_size": 67_108_864,
+        "producer_request_timeout": PRODUCER_SECONDS,
         "store": "memory://",
         "stream_buffer_maxsize": 4,
         "stream_processing_timeout": settings.max_poll_interval,

@@ -24,7 +24,7 @@ from pipeline.settings import Settings
 from pipeline.warehouse.catalog_tables import publish
 from pipeline.warehouse.client import connect
 from pipeline.warehouse.migrate import migrate
-from tests.faults.brokers import proxied_broker
+from tests.faults.brokers import Proxied, proxied_broker
 from tests.faults.engines import Engine
 from tests.faults.http_proxy import HttpProxy
 from tests.faults.invariant import Verdict, verdict
@@ -44,6 +44,7 @@ class Trial:
 
     Attributes:
         line: Producing, checking and counting.
+        broker: The broker.
         kafka: Between every client and the broker.
         wire: Before ``clickhouse``: workers connect to it.
         clickhouse: Between the workers and the engine.
@@ -52,6 +53,7 @@ class Trial:
     """
 
     line: Line
+    broker: Proxied
     kafka: TcpProxy
     wire: TcpProxy
     clickhouse: HttpProxy
@@ -147,7 +149,8 @@ def trial(
     assert not [name for name in os.environ if name.startswith("TOUCHLINE_")]
     with ExitStack() as parts:
         result = parts.enter_context(noted(row, fault, outcome))
-        kafka = parts.enter_context(proxied_broker(directory))
+        broker = parts.enter_context(proxied_broker(directory))
+        kafka, result.broker = broker.proxy, broker.name
         engine = Engine(home or directory / "home")
         parts.callback(lambda: engine.stack.stop())
         clickhouse = parts.enter_context(HttpProxy(engine.address))
@@ -163,10 +166,10 @@ def trial(
         migrate(client, ready)
         publish(client, loaded.catalog, loaded.version)
         ids = topics.ensure(ready, loaded.catalog)
-        line = Line(ready, loaded, client, ids, engine.stack.endpoints.pid)
+        line = Line(ready, loaded, client, ids, None)
         parts.callback(lambda: line.client.close())
         parts.callback(lambda: _end(line.workers))
-        yield Trial(line, kafka, wire, clickhouse, engine, result, directory)
+        yield Trial(line, broker, kafka, wire, clickhouse, engine, result, directory)
 
 
 def _end(workers: list[WorkerProcess]) -> None:

@@ -83,7 +83,7 @@ def test_the_topic_of_rejects_is_gone(tmp_path):
         until(lambda: run.stored() == 1_000 or worker.process.poll(), 120, "the batch stored")
         until(
             lambda: worker.process.poll() is not None or "reject topic" in log_of(worker),
-            200, "a word about it",
+            240, "a word about it",
         )  # fmt: skip
         assert run.committed() == before
         assert run.line.account().rejected == {}

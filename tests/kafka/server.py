@@ -91,6 +91,7 @@ class Apache:
         directory: Path,
         listeners: Mapping[str, Listener] | None = None,
         users: Mapping[str, str] | None = None,
+        advertised: int | None = None,
     ) -> Apache:
         """Start a broker and wait until it accepts connections.
 
@@ -98,13 +99,14 @@ class Apache:
             directory: A directory that is not there yet, for its files.
             listeners: Listeners beside the plain one, by names of capital letters.
             users: Passwords by user name, for both SCRAM mechanisms.
+            advertised: Port that clients are told instead of that of the plain listener.
         """
         for attempt in range(_ATTEMPTS):
             ports = _free_ports(["CONTROLLER", "PLAIN", *(listeners or ())])
             place = directory / str(attempt)
             place.mkdir(parents=True)
             (place / "log4j2.properties").write_text(_LOGGING, encoding="utf-8")
-            properties = _properties(place, ports, listeners or {})
+            properties = _properties(place, ports, listeners or {}, advertised)
             (place / "server.properties").write_text(properties, encoding="utf-8")
             _format(place, users or {})
             broker = cls(_spawn(place), ports, place / "kafka.log")
@@ -120,6 +122,12 @@ class Apache:
     def address_of(self, listener: str) -> str:
         """Return the bootstrap server of a listener, ``host:port``."""
         return f"{HOST}:{self.ports[listener]}"
+
+    def again(self) -> Apache:
+        """Start a broker that ended once more, on its ports and its data."""
+        broker = Apache(_spawn(self.log.parent), self.ports, self.log)
+        assert broker._wait(), f"Apache Kafka ended: {broker.log_tail()}"
+        return broker
 
     def alive(self) -> bool:
         """Return whether the broker still runs."""
@@ -150,16 +158,23 @@ class Apache:
             raise
 
 
-def _properties(place: Path, ports: Mapping[str, int], listeners: Mapping[str, Listener]) -> str:
+def _properties(
+    place: Path,
+    ports: Mapping[str, int],
+    listeners: Mapping[str, Listener],
+    advertised: int | None,
+) -> str:
     protocols = {"CONTROLLER": "PLAINTEXT", "PLAIN": "PLAINTEXT"}
     protocols |= {name: listener.protocol for name, listener in listeners.items()}
     addresses = {name: f"{name}://{HOST}:{port}" for name, port in ports.items()}
-    told = [address for name, address in addresses.items() if name != "CONTROLLER"]
+    told = {name: address for name, address in addresses.items() if name != "CONTROLLER"}
+    if advertised is not None:
+        told["PLAIN"] = f"PLAIN://{HOST}:{advertised}"
     found = {
         **_PROPERTIES,
         "controller.quorum.voters": f"1@{HOST}:{ports['CONTROLLER']}",
         "listeners": ",".join(addresses.values()),
-        "advertised.listeners": ",".join(told),
+        "advertised.listeners": ",".join(told.values()),
         "listener.security.protocol.map": ",".join(":".join(item) for item in protocols.items()),
         "log.dirs": str(place / "data"),
     }
