@@ -48,8 +48,8 @@ log = logging.getLogger(__name__)
 FETCH_RECORDS = 10_000
 #: Bytes that one request writes to a partition at most, well below what brokers take (1 MB).
 PRODUCER_BATCH_BYTES = 262_144
-#: Seconds within which the broker must take a record; by default 20 minutes, in which a worker whose
-#: topic of rejects or moments is gone would not say a word.
+#: Seconds within which the broker must take a record; by default 20 minutes, in which a worker
+#: whose topic of rejects or moments is gone would not say a word.
 PRODUCER_SECONDS = 60.0
 #: Seconds after which a worker that stops leaves, whoever does not answer; below the half minute
 #: that is usual before SIGKILL.

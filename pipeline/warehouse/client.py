@@ -166,6 +166,10 @@ def translated(error: ClickHouseError, where: str = "") -> TouchlineError:
         return RetryableError(
             f"ClickHouse{at} gave no usable answer ({type(error).__name__})", "unreachable"
         )
+    if code is None and isinstance(error, ProgrammingError):  # the client's own, before it sends
+        return SchemaMismatch(
+            "a table in ClickHouse is not what this version writes to (fix: run `touchline migrate`)"
+        )
     return FatalError(f"ClickHouse refused the statement (error {code} {name})")
 
 

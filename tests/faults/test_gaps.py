@@ -44,7 +44,7 @@ def test_transactions_leave_gaps_that_are_passed(tmp_path):
     if not choice.is_apache():
         pytest.skip("the embedded broker has no transactions: --kafka apache")
     with trial(
-        tmp_path, 21, "20 transactions on Apache Kafka, a third aborted: gaps of records and control records",
+        tmp_path, 21, "20 transactions, a third aborted: gaps of records and control records",
         "commit advances to the end, nothing skipped, nothing of the aborted", partitions=1,
         batch_rows=50, batch_seconds=0.05,
     ) as run:  # fmt: skip

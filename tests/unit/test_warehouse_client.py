@@ -70,7 +70,7 @@ def test_where_nothing_answers_the_address_is_named(scheme: str) -> None:
         (DatabaseError("x"), RetryableError, "no usable answer"),
         (DatabaseError("x", code=62, name="SYNTAX_ERROR"), FatalError, "62 SYNTAX_ERROR"),
         (DataError("x"), FatalError, "refused"),
-        (ProgrammingError("x"), FatalError, "refused"),
+        (ProgrammingError("x"), SchemaMismatch, "touchline migrate"),
     ],
 )
 def test_errors_by_what_to_do_about_them(
