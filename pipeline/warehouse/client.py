@@ -168,7 +168,7 @@ def translated(error: ClickHouseError, where: str = "") -> TouchlineError:
         )
     if code is None and isinstance(error, ProgrammingError):  # the client's own, before it sends
         return SchemaMismatch(
-            "a table in ClickHouse is not what this version writes to (fix: run `touchline migrate`)"
+            "a table in ClickHouse is not what this version needs (fix: run `touchline migrate`)"
         )
     return FatalError(f"ClickHouse refused the statement (error {code} {name})")
 
