@@ -9,6 +9,7 @@ from kafka.structs import OffsetAndMetadata
 from pipeline import topics
 from pipeline.simulator import Plan
 from tests.faults.harness import trial
+from tests.moments_line import settle
 from tests.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -24,13 +25,15 @@ def test_offsets_set_back_under_the_same_group(tmp_path):
         run.line.produce(Plan(customers=120, days=30, seed=141, duplicates=0.1))
         worker = run.worker()
         run.line.drain(worker)
+        settle(run.line)
         worker.stop()
         stored, ends = run.stored(), run.line.ends()
         said = run.line.client.query(REVISIONS).result_rows
         settings = run.line.settings
         with topics.admin(settings) as client:
-            back = {KafkaPartition(*place): OffsetAndMetadata(0, "", None) for place in ends}
-            client.alter_group_offsets(settings.kafka_group, back)
+            back = {KafkaPartition(*place): OffsetAndMetadata(0, "", -1) for place in ends}
+            done = client.alter_group_offsets(settings.kafka_group, back)
+        assert {error.__name__ for error in done.values()} == {"NoError"}, done
         assert run.committed() == 0
         run.faults += 1
         worker = run.worker()
@@ -38,9 +41,9 @@ def test_offsets_set_back_under_the_same_group(tmp_path):
         assert run.stored() == stored
         worker.stop()
         again = run.worker(kafka_group="another")
-        done = settings.model_copy(update={"kafka_group": "another"})
+        theirs = settings.model_copy(update={"kafka_group": "another"})
         until(
-            lambda: sum(topics.committed(done).values()) == sum(ends.values()) or again.check(),
+            lambda: sum(topics.committed(theirs).values()) == sum(ends.values()) or again.check(),
             120, "a group that knows nothing to read everything",
         )  # fmt: skip
         run.faults += 1
@@ -57,6 +60,7 @@ def test_everything_produced_twice_more(tmp_path):
         run.line.produce(Plan(customers=120, days=30, seed=142, duplicates=0.1, malformed=0.0))
         worker = run.worker()
         run.line.drain(worker)
+        settle(run.line)
         before = run.line.derived()
         for _ in range(2):
             run.line.replay()
