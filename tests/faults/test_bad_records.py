@@ -71,7 +71,7 @@ def test_nothing_but_poison(tmp_path):
 def test_the_topic_of_rejects_is_gone(tmp_path):
     with trial(
         tmp_path, 11, "reject topic deleted under a running worker, then a bad record",
-        "nothing of its batch acknowledged until it is there again",
+        "nothing acknowledged before the record is in that topic",
     ) as run:  # fmt: skip
         send(run, [valid(number) for number in range(500)])
         worker = run.worker()
@@ -80,20 +80,24 @@ def test_the_topic_of_rejects_is_gone(tmp_path):
             client.delete_topics([topics.rejected(run.line.settings)])
         before = run.committed()
         send(run, [b"bad", *(valid(1_000 + number) for number in range(500))])
-        until(lambda: run.stored() == 1_000 or worker.process.poll(), 120, "the batch stored")
         until(
-            lambda: worker.process.poll() is not None or "reject topic" in log_of(worker),
+            lambda: worker.process.poll() is not None
+            or "did not take a record" in log_of(worker)
+            or run.committed() > before,
             240, "a word about it",
         )  # fmt: skip
-        assert run.committed() == before
-        assert run.line.account().rejected == {}
-        run.line.ids = topics.ensure(run.line.settings, run.line.loaded.catalog)
+        run.faults += 1
+        rejected = topics.rejected(run.line.settings)
+        if run.committed() > before:  # a broker that makes topics when asked for them, as Tansu
+            assert len(records(run.line.settings, rejected)) == 1
+        else:
+            assert run.line.account().rejected == {}
+            topics.ensure(run.line.settings, run.line.loaded.catalog)
         if worker.process.poll() is not None:
             worker = run.worker()
         run.line.drain(worker)
-        run.faults += 1
         tally(run, 1_000, {"invalid_json": 1})
-        assert len(records(run.line.settings, topics.rejected(run.line.settings))) == 1
+        assert len(records(run.line.settings, rejected)) >= 1
 
 
 @pytest.mark.slow
