@@ -111,6 +111,7 @@ class Trial:
 
     def reconnect(self) -> None:
         """Ask the engine anew, after it was started again."""
+        self.line.client.close()
         self.line.settings = _reached(self.line.settings, self.engine)
         self.line.client = connect(self.line.settings)
 
