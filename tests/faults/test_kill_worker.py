@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+from datetime import date, timedelta
+from itertools import count
 from time import sleep
 
 import pytest
@@ -14,24 +16,32 @@ from tests.moments_line import settle
 
 #: Kills in ``make test``; ``make test-faults`` sets a hundred.
 KILLS = int(os.environ.get("FAULT_CYCLES", "3"))
-#: What a worker in small batches stores until it is killed, at the most.
-CUSTOMERS_A_KILL = 60
+#: Records that wait before each kill, so that there is something to be killed in.
+WAITING = 4_000
 REVISIONS = "SELECT * FROM moment_records ORDER BY moment_id, revision"
+
+
+def plans():
+    """Yield simulations of a month each, one after the other, of other customers each."""
+    for number in count():
+        start = date(2020, 1, 1) + number * timedelta(days=35)
+        yield Plan(customers=300, days=30, seed=700 + number, start=start)
 
 
 @pytest.mark.timeout(600 + 60 * KILLS)
 def test_killed_at_random_and_started_again(tmp_path):
-    dice = random.Random(2026)
+    dice, load = random.Random(2026), plans()
     with trial(
         tmp_path,
         1,
         "worker killed (SIGKILL) at random moments",
         "one copy, moments as the oracle's",
     ) as run:
-        run.line.produce(Plan(customers=max(300, CUSTOMERS_A_KILL * KILLS), days=30, seed=7))
         small = {"batch_rows": 150, "batch_seconds": 0.05}
         stored = 0
         for _ in range(KILLS):
+            while len(run.line.events) - stored < WAITING:
+                run.line.produce(next(load))
             worker = run.worker(**small)
             run.until_stored(stored, worker)
             sleep(dice.uniform(0, 0.3))
@@ -39,7 +49,6 @@ def test_killed_at_random_and_started_again(tmp_path):
             worker.process.wait()
             run.faults += 1
             stored = run.stored()
-        assert stored < len(run.line.events), "the load was over before the last kill"
         run.result.runs = KILLS
         assert run.finish().moments > 100
 
