@@ -8,6 +8,8 @@ import pytest
 
 from pipeline.simulator import Plan
 from tests.faults.harness import log_of, trial
+from tests.faults.load import Load
+from tests.kafka import choice
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -41,6 +43,25 @@ def test_away_for_longer_than_a_session(tmp_path, fault, words):
             sleep(0.5)
         assert run.stored() < len(run.line.events), "there was nothing left to do"
         run.kafka.resume()
+        run.finish(worker)
+
+
+def test_a_broker_killed_and_started_again(tmp_path):
+    if not choice.is_apache():
+        pytest.skip("the embedded broker keeps nothing: --kafka apache")
+    with trial(
+        tmp_path, 4, "broker killed (SIGKILL) under load, started again after 5 s, 3 times",
+        "resumes", **SMALL,
+    ) as run:  # fmt: skip
+        worker, load, stored = run.worker(), Load(run), 0
+        for _ in range(3):
+            load.refill()
+            stored = run.until_stored(stored, worker)
+            assert run.broker.apache is not None
+            run.broker.apache.stop()
+            run.faults += 1
+            sleep(5)
+            run.broker.apache = run.broker.apache.again()
         run.finish(worker)
 
 

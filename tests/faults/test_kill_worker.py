@@ -4,33 +4,23 @@ from __future__ import annotations
 
 import os
 import random
-from datetime import date, timedelta
-from itertools import count
 from time import sleep
 
 import pytest
 
 from pipeline.simulator import Plan
 from tests.faults.harness import trial
+from tests.faults.load import Load
 from tests.moments_line import settle
 
 #: Kills in ``make test``; ``make test-faults`` sets a hundred.
 KILLS = int(os.environ.get("FAULT_CYCLES", "3"))
-#: Records that wait before each kill, so that there is something to be killed in.
-WAITING = 4_000
 REVISIONS = "SELECT * FROM moment_records ORDER BY moment_id, revision"
-
-
-def plans():
-    """Yield simulations of a month each, one after the other, of other customers each."""
-    for number in count():
-        start = date(2020, 1, 1) + number * timedelta(days=35)
-        yield Plan(customers=300, days=30, seed=700 + number, start=start)
 
 
 @pytest.mark.timeout(600 + 60 * KILLS)
 def test_killed_at_random_and_started_again(tmp_path):
-    dice, load = random.Random(2026), plans()
+    dice = random.Random(2026)
     with trial(
         tmp_path,
         1,
@@ -38,10 +28,9 @@ def test_killed_at_random_and_started_again(tmp_path):
         "one copy, moments as the oracle's",
     ) as run:
         small = {"batch_rows": 150, "batch_seconds": 0.05}
-        stored = 0
+        stored, load = 0, Load(run)
         for _ in range(KILLS):
-            while len(run.line.events) - stored < WAITING:
-                run.line.produce(next(load))
+            load.refill()
             worker = run.worker(**small)
             run.until_stored(stored, worker)
             sleep(dice.uniform(0, 0.3))
