@@ -18,7 +18,7 @@ from pipeline.alerts.deliveries import Delivery
 from pipeline.alerts.desk import Decided, Desk
 from pipeline.alerts.phrases import Wording
 from pipeline.alerts.routing import Routing
-from pipeline.alerts.state import Alert, Order, Seen
+from pipeline.alerts.state import Alert, Order, OrderAction, Seen
 from schemas.catalog import Catalog
 from schemas.moment import Moment
 from tests.unit.catalogs import SMALL
@@ -31,6 +31,7 @@ else:
 #: A Monday, in open hours.
 START = datetime(2026, 10, 19, 8, tzinfo=timezone.utc)
 _IDS = UUID("7f0d9f5e-3d3f-4a67-9b25-0c1c3b8d2f11")
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 Row = dict[str, Any]
 
 PLACES = """
@@ -236,3 +237,29 @@ def _alert(row: Row) -> Alert:
 def _seen(row: Row) -> Seen:
     found: Seen = journal._SEEN.validate_json(row["body"])
     return found
+
+
+# --- offices of examples --------------------------------------------------------------------------
+
+
+def office(**keys: Any) -> Office:
+    """An office with one route, ``pain``, that tells the team."""
+    lines = [f"{key} = {value}" for key, value in {"to": '"team"', **keys}.items()]
+    return Office(catalog('[[routes]]\nid = "pain"\n' + "\n".join(lines)))
+
+
+def only(desk: Office) -> Alert:
+    (found,) = desk.alerts()
+    return found
+
+
+def order(action: OrderAction, at: datetime = START, number: int = 1, **more: Any) -> Order:
+    return Order(UUID(int=number), action, at, by="Ann", **more)
+
+
+def silent(desk: Office, lasting: timedelta, number: int = 1, **more: Any) -> Order:
+    return order("silence", desk.now, number, until=desk.now + lasting, **more)
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=timezone.utc)
