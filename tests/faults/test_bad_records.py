@@ -22,6 +22,7 @@ LARGE = 262_144
 MANY_DIGITS = dump(details={"x": 1}).replace(b'"x":1', b'"x":' + b"9" * 4_000)
 
 
+@pytest.mark.slow
 def test_one_bad_row_in_ten_thousand(tmp_path):
     with trial(
         tmp_path, 8, "one bad record in 10,000, one batch", "1 rejected, 9,999 stored",
