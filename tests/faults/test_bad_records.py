@@ -12,6 +12,7 @@ from pipeline.errors import RejectedRecord
 from pipeline.producers import Producer
 from tests.faults.harness import log_of, trial
 from tests.faults.sending import records, send, tally, valid
+from tests.kafka import choice
 from tests.unit.test_decode import POISON, dump
 from tests.waiting import until
 
@@ -21,6 +22,7 @@ LARGE = 262_144
 MANY_DIGITS = dump(details={"x": 1}).replace(b'"x":1', b'"x":' + b"9" * 4_000)
 
 
+@pytest.mark.slow
 def test_one_bad_row_in_ten_thousand(tmp_path):
     with trial(
         tmp_path, 8, "one bad record in 10,000, one batch", "1 rejected, 9,999 stored",
@@ -69,6 +71,8 @@ def test_nothing_but_poison(tmp_path):
 
 @pytest.mark.slow
 def test_the_topic_of_rejects_is_gone(tmp_path):
+    if not choice.is_apache():
+        pytest.skip("the embedded broker acknowledges what it has no topic for: --kafka apache")
     with trial(
         tmp_path, 11, "reject topic deleted under a running worker, then a bad record",
         "nothing acknowledged before the record is in that topic",
@@ -82,17 +86,14 @@ def test_the_topic_of_rejects_is_gone(tmp_path):
         send(run, [b"bad", *(valid(1_000 + number) for number in range(500))])
         until(
             lambda: worker.process.poll() is not None
-            or "did not take a record" in log_of(worker)
-            or run.committed() > before,
+            or "did not take a record" in log_of(worker),
             240, "a word about it",
         )  # fmt: skip
         run.faults += 1
         rejected = topics.rejected(run.line.settings)
-        if run.committed() > before:  # a broker that makes topics when asked for them, as Tansu
-            assert len(records(run.line.settings, rejected)) == 1
-        else:
-            assert run.line.account().rejected == {}
-            topics.ensure(run.line.settings, run.line.loaded.catalog)
+        assert run.committed() == before
+        assert run.line.account().rejected == {}
+        topics.ensure(run.line.settings, run.line.loaded.catalog)
         if worker.process.poll() is not None:
             worker = run.worker()
         run.line.drain(worker)

@@ -26,6 +26,7 @@ def test_out_of_order_and_late(tmp_path):
         run.finish()
 
 
+@pytest.mark.slow
 def test_clocks_that_are_wrong_and_the_hour_that_comes_twice(tmp_path):
     with trial(
         tmp_path, 15, "producer clocks ahead by minutes to a year, behind by days to years; the "

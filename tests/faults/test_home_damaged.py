@@ -33,6 +33,7 @@ def test_a_second_process_on_the_same_data_is_refused(tmp_path):
         result.faults = 1
 
 
+@pytest.mark.slow
 def test_damaged_files_of_the_home_are_named(tmp_path):
     outcome = "each refused, naming the file; data untouched"
     with noted(17, "run file, pepper and data directory of the home damaged", outcome) as result:

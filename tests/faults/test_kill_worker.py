@@ -18,6 +18,7 @@ KILLS = int(os.environ.get("FAULT_CYCLES", "3"))
 REVISIONS = "SELECT * FROM moment_records ORDER BY moment_id, revision"
 
 
+@pytest.mark.kafka
 @pytest.mark.timeout(600 + 60 * KILLS)
 def test_killed_at_random_and_started_again(tmp_path):
     dice = random.Random(2026)

@@ -28,7 +28,7 @@ def set_back(run, ends):
 
 def test_offsets_set_back_under_the_same_group(tmp_path):
     with trial(
-        tmp_path, 14, "a group that knows no offsets; on Apache Kafka also offsets set back",
+        tmp_path, 14, "a group that knows no offsets (Apache Kafka: also set to the beginning)",
         "tables, moments, journeys unchanged",
     ) as run:  # fmt: skip
         run.line.produce(Plan(customers=120, days=30, seed=141, duplicates=0.1))

@@ -11,7 +11,7 @@ from tests.faults.harness import log_of, trial
 
 pytestmark = pytest.mark.timeout(600)
 
-PLAN = Plan(customers=300, days=30, seed=41)
+PLAN = Plan(customers=200, days=30, seed=41)
 SMALL = {"batch_rows": 150, "batch_seconds": 0.05}
 #: Seconds within which a worker ends that was told to, on a busy machine.
 DEADLINE = 30.0

@@ -1,7 +1,9 @@
-"""Several blocking calls at once."""
+"""Several blocking calls at once, and leaving in time."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -37,3 +39,11 @@ def test_an_error_is_raised_once_all_have_ended() -> None:
     assert ended.is_set()
     with pytest.raises(ValueError, match="refused"):
         together(fail, fail)
+
+
+def test_a_process_that_does_not_end_by_itself_leaves_with_its_code() -> None:
+    stuck = (
+        "from pipeline.threads import leave_after; import threading; "
+        "leave_after(0.1, lambda: 7); threading.Event().wait()"
+    )
+    assert subprocess.run([sys.executable, "-c", stuck], timeout=60, check=False).returncode == 7
