@@ -167,7 +167,8 @@ def trial(
         migrate(client, ready)
         publish(client, loaded.catalog, loaded.version)
         ids = topics.ensure(ready, loaded.catalog)
-        line = Line(ready, loaded, client, ids, None)
+        pid = engine.stack.endpoints.pid
+        line = Line(ready, loaded, client, ids, stack_pid=pid, broker=None)
         parts.callback(lambda: line.client.close())
         parts.callback(lambda: _end(line.workers))
         yield Trial(line, broker, kafka, wire, clickhouse, engine, result, directory)

@@ -7,8 +7,8 @@ from time import sleep
 
 import pytest
 
-from pipeline.simulator import Plan
 from tests.faults.harness import trial
+from tests.faults.load import Load
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -20,15 +20,17 @@ def test_three_workers_join_and_leave_under_load(tmp_path):
         tmp_path, 13, "three workers join one after the other, two leave (SIGTERM, SIGKILL)",
         "one copy, one state", **SMALL,
     ) as run:  # fmt: skip
-        run.line.produce(Plan(customers=600, days=30, seed=71))
+        load = Load(run)
+        load.refill()
         first = run.worker()
-        stored = run.until_stored(0, first)
+        run.until_stored(0, first)
         second = run.worker()
         run.until_ready(second)
-        stored = run.until_stored(stored, first)
+        load.refill()
         third = run.worker()
         run.until_ready(third)
-        run.until_stored(stored, first)
+        load.refill()
+        run.until_stored(run.stored(), first)
         second.stop()
         sleep(2)
         first.process.kill()
@@ -41,13 +43,15 @@ def test_a_worker_frozen_past_its_session_drops_what_it_held(tmp_path):
         tmp_path, 13, "worker frozen (SIGSTOP) for 20 s, session timeout 6 s, another takes over, "
         "then it goes on", "stale batch dropped or stored once; one state", **SMALL,
     ) as run:  # fmt: skip
-        run.line.produce(Plan(customers=600, days=30, seed=72))
+        load = Load(run)
+        load.refill()
         frozen = run.worker()
         run.until_stored(0, frozen)
         for _ in range(2):
             other = run.worker()
             frozen.process.send_signal(signal.SIGSTOP)
             stored = run.stored()
+            load.refill()
             sleep(20)
             run.until_stored(stored, other)
             frozen.process.send_signal(signal.SIGCONT)
