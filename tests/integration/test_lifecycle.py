@@ -52,9 +52,10 @@ def fill(client: Client, ages: list[int]) -> None:
     at = [NOW - timedelta(days=age) for age in ages]
     insert(client, [record(n, occurred_at=time) for n, time in enumerate(at)], 100)
     for kept in KEPT[1:]:
-        key = "offset" if kept.table == "rejections" else "customer_key"
+        key = {"rejections": "offset", "alert_records": "sequence"}.get(kept.table, "customer_key")
         rows: list[list[Any]] = [
-            [number if key == "offset" else str(number), time] for number, time in enumerate(at)
+            [str(number) if key == "customer_key" else number, time]
+            for number, time in enumerate(at)
         ]
         client.insert(kept.table, rows, column_names=[key, kept.column])
 

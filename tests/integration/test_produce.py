@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import psutil
 import pytest
 from kafka import KafkaConsumer
 from kafka import TopicPartition as Place
@@ -207,6 +208,8 @@ def test_a_broker_that_never_answers_is_told_in_time(broker: Reached) -> None:
     taken = []
     with producer:
         broker.process.send_signal(signal.SIGSTOP)
+        stopped = psutil.Process(broker.process.pid)
+        until(lambda: stopped.status() == psutil.STATUS_STOPPED, 10, "the broker stopped")
         with pytest.raises(RetryableError):
             producer.send(event(), "mine")  # Apache Kafka has not told of the topic yet: not taken
             taken.append("mine")
