@@ -58,8 +58,8 @@ def alerts(console: Console, home: Path, records: int, runs: int) -> None:
         stack.enter_context(Stack.start(chosen, lasting=True))
         connected = stack.enter_context(endpoints(chosen, kafka=True, clickhouse=True))
         base = connected.settings
-        for batch_seconds in (1.0, 0.2):
-            line = _line(base, home, f"soon_{batch_seconds * 10:.0f}", desk)
+        for batch_seconds in (1.0, 0.05):
+            line = _line(base, home, f"soon_{batch_seconds * 100:.0f}", desk)
             console.print(f"{RATE:,} events/s for {SECONDS} s, batches of {batch_seconds:g} s")
             _latency(console, line.model_copy(update={"batch_seconds": batch_seconds}), desk)
         _cost(console, base, home, hanging, records, runs)
