@@ -45,11 +45,13 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
 #: Longest wait for moments before time is looked at, and between looks at orders, seconds.
 PATIENCE, ORDERS_EVERY = 0.5, 1.0
+#: Seconds between two looks whether the partitions are ours.
+_RECHECK = 0.05
 _T = TypeVar("_T")
 
 
 class Outdated(Exception):
-    """The partitions were given to another alerter; it reads the round again."""
+    """The partitions were given to another alerter, or may have been: who has them does it anew."""
 
 
 class Rounds:
@@ -119,12 +121,7 @@ class Rounds:
             while True:
                 chunks = await intake.batch(self._patience())
                 self.turned_at = self._clock.monotonic()
-                while not await self._own():
-                    if not any(map(self._consumer.is_current, chunks)):
-                        break
-                    await self._clock.sleep(0.05)  # assigned, and the positions are not told yet
-                else:
-                    await self._round([it for it in chunks if self._consumer.is_current(it)])
+                await self._see_to(chunks)
                 self._show()
         finally:
             await self._dismiss()
@@ -204,13 +201,24 @@ class Rounds:
 
     # --- rounds ---------------------------------------------------------------------------------
 
+    async def _see_to(self, chunks: list[Chunk]) -> None:
+        """Do a round with chunks; again and again as long as they are this alerter's."""
+        while True:
+            owned = await self._own()
+            chunks = [chunk for chunk in chunks if self._consumer.is_current(chunk)]
+            if (owned and await self._round(chunks)) or not chunks:
+                return
+            # assigned and the positions are not told yet, or it is not known whose they are
+            await self._clock.sleep(_RECHECK)
+
     def _patience(self) -> float:
         due = self._desk.next_at()
         if due is None or self._courier is None:
             return PATIENCE
         return min(max((due - self._clock.now()).total_seconds(), 0.01), PATIENCE)
 
-    async def _round(self, chunks: list[Chunk]) -> None:
+    async def _round(self, chunks: list[Chunk]) -> bool:
+        """Do a round; return whether it was stored, and if not everything is to be done anew."""
         if self._delivering is not None and self._delivering.done():
             self._delivering.result()  # raises what ended it
         try:
@@ -229,9 +237,10 @@ class Rounds:
                     self._courier.put(fresh)
         except Outdated:
             self._epoch = -1  # the desk knows what was not stored: it is made anew
-            return
+            return False
         for chunk in chunks:
             self._consumer.processed(chunk)
+        return True
 
     async def _decide(
         self, moments: Sequence[Moment], orders: Sequence[Order], now: datetime
@@ -302,11 +311,11 @@ class Rounds:
         """Do blocking work until it succeeds, with growing pauses.
 
         Raises:
-            Outdated: Another alerter has the partitions by now.
+            Outdated: Another alerter has the partitions by now, or may have them.
         """
         pause = FIRST_PAUSE
         while True:
-            if self._epoch != self._consumer_epoch():
+            if not self._may_send():
                 raise Outdated
             self.turned_at = self._clock.monotonic()
             try:
