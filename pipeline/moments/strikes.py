@@ -65,7 +65,7 @@ def strikes(
             counting[moment_id] = pain
         else:
             del counting[moment_id]
-            by_time += pain.resolved_at != at
+            by_time += pain.resolved_at != at or not pain.resolved_by
             closers.append(pain.resolved_by if pain.resolved_at == at else "")
         if number + 1 < len(turns) and turns[number + 1][:2] == (at, begins):
             continue  # what happens at one instant counts together

@@ -18,6 +18,11 @@ from tests.unit.test_moments_agree import detected, expected
 RATE = rule(
     "rate", 'when.touchpoint = "a"\nmore_than = 1\nwithin = "1h"\nretracted_by.action = "b"'
 )
+RATE_AND_STRIKES = (
+    '[strikes]\nthreshold = 2\nwindow = "4h"\n'
+    + RATE
+    + rule("single", 'when.touchpoint = "e"', "one")
+)
 GLORY_RATE = RATE.replace('"pain"', '"glory"')
 STRIKES = '[strikes]\nthreshold = 2\nwindow = "2h"\n' + rule(
     "single",
@@ -236,6 +241,11 @@ Story = list[tuple[float, list[Seen]]]
                 (900, []),
             ],
             id="strikes go on past all that is kept, and end",
+        ),
+        pytest.param(
+            RATE_AND_STRIKES,
+            [(0, [e("a", 0), e("a", 10), e("e", 30), e("a", 100)]), (70, [])],
+            id="only time ends a pain, and with it strikes, at the watermark",
         ),
         pytest.param(OVER, [(60, [e("a", 0)])], id="pains of rules over moments count"),
         pytest.param(
