@@ -76,7 +76,7 @@ def check_moments(line: Line) -> Found:
     """Compare what the views show with the oracle, exactly; return what there was to find."""
     settle(line)
     wanted, missing, extra = differences(line)
-    assert (extra[:5], missing[:5]) == ([], [])
+    assert (extra[:5], missing[:5]) == ([], []), f"{extra[:5]} too many, {missing[:5]} missing"
     return wanted
 
 

@@ -17,7 +17,6 @@ from pipeline.simulator import Plan
 from pipeline.warehouse.ddl import shipped
 from tests.integration.command import ROOT
 from tests.line import running_line
-from tests.moments_line import check_moments
 from tests.unit.events import event
 from tests.waiting import until
 
@@ -139,7 +138,7 @@ def test_two_versions_side_by_side_lose_and_repeat_nothing(tmp_path):
         assert sum(found.rejected.values()) == len(line.values) - len(line.events)
         assert line.count("SELECT count() - uniqExact(event_id) FROM interactions") == 0
         assert line.count(FAXES) == 200
-        check_moments(line)
+        # moments are not compared: channels of a customer were on two workers (docs/upgrading.md)
         line.check_rebuilt()
 
 
