@@ -17,6 +17,7 @@ from pipeline.simulator import Plan
 from pipeline.warehouse.ddl import shipped
 from tests.integration.command import ROOT
 from tests.line import running_line
+from tests.moments_line import check_moments
 from tests.unit.events import event
 from tests.waiting import until
 
@@ -138,8 +139,11 @@ def test_two_versions_side_by_side_lose_and_repeat_nothing(tmp_path):
         assert sum(found.rejected.values()) == len(line.values) - len(line.events)
         assert line.count("SELECT count() - uniqExact(event_id) FROM interactions") == 0
         assert line.count(FAXES) == 200
-        # moments are not compared: channels of a customer were on two workers (docs/upgrading.md)
         line.check_rebuilt()
+        try:
+            check_moments(line)
+        except AssertionError as error:  # every other run: channels of a customer on two workers
+            pytest.xfail(f"a known fault, see a new channel in docs/upgrading.md: {error}")
 
 
 def with_faxes(line, newer):
