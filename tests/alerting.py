@@ -13,7 +13,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID, uuid5
 
-from pipeline.alerts import journal
+from pipeline.alerts import journal_rows
 from pipeline.alerts.deliveries import Delivery
 from pipeline.alerts.desk import Decided, Desk
 from pipeline.alerts.phrases import Wording
@@ -163,9 +163,9 @@ class Office:
 
     def _keep(self, decided: Decided) -> None:
         rows = [
-            *(journal._of_moment(item, 1) for item in decided.seen),
-            *(journal._of_alert(item, acts, 1) for item, acts in decided.alerts),
-            *(journal._of_order(item, 1) for item in decided.orders),
+            *(journal_rows.of_moment(item, 1) for item in decided.seen),
+            *(journal_rows.of_alert(item, acts, 1) for item, acts in decided.alerts),
+            *(journal_rows.of_order(item, 1) for item in decided.orders),
         ]
         for row in rows:
             self.kept[row["kind"], row["id"], row.get("part", "")] = row
@@ -218,7 +218,7 @@ class Office:
         """As Journal.orders."""
         found = [row for row in self.rows("order") if row["status"] in statuses]
         found.sort(key=lambda row: (row["created_at"], row["id"]))
-        return [journal._ORDER.validate_json(row["body"]) for row in found]
+        return [journal_rows.ORDER.validate_json(row["body"]) for row in found]
 
 
 def by_alert(deliveries: Iterable[Delivery]) -> dict[UUID, list[Delivery]]:
@@ -230,12 +230,12 @@ def by_alert(deliveries: Iterable[Delivery]) -> dict[UUID, list[Delivery]]:
 
 
 def _alert(row: Row) -> Alert:
-    found: Alert = journal._ALERT.validate_json(row["body"])
+    found: Alert = journal_rows.ALERT.validate_json(row["body"])
     return found
 
 
 def _seen(row: Row) -> Seen:
-    found: Seen = journal._SEEN.validate_json(row["body"])
+    found: Seen = journal_rows.SEEN.validate_json(row["body"])
     return found
 
 

@@ -8,7 +8,7 @@ counts once: the highest version does.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from datetime import datetime, timezone
+from datetime import datetime
 from threading import Lock
 from time import time_ns
 from typing import Any, TypeVar
@@ -19,6 +19,17 @@ from pydantic import TypeAdapter
 
 from pipeline.alerts.deliveries import Delivery
 from pipeline.alerts.desk import Decided
+from pipeline.alerts.journal_rows import (
+    ALERT,
+    COLUMNS,
+    NOTHING,
+    ORDER,
+    SEEN,
+    of_alert,
+    of_delivery,
+    of_moment,
+    of_order,
+)
 from pipeline.alerts.state import Alert, Order, Seen
 from pipeline.warehouse.client import explained
 from schemas.notification import Notification
@@ -32,9 +43,6 @@ _SETTINGS = {
     "min_insert_block_size_rows": 1_048_576,
     "min_insert_block_size_bytes": 1_073_741_824,
 }
-_NOTHING = UUID(int=0)
-_SEEN, _ALERT, _ORDER = TypeAdapter(Seen), TypeAdapter(Alert), TypeAdapter(Order)
-_BODIES: dict[str, TypeAdapter[Any]] = {"moment": _SEEN, "alert": _ALERT, "order": _ORDER}
 #: Most ids asked for at once: ClickHouse limits the length of a parameter.
 _MOST_IDS = 2_000
 _LATEST = """
@@ -126,21 +134,21 @@ class Journal:
         version = self._versions.next()
         self._insert(
             [
-                *(_of_moment(item, version) for item in decided.seen),
-                *(_of_alert(item, acts, version) for item, acts in decided.alerts),
-                *(_of_delivery(item, version) for item in decided.deliveries),
-                *(_of_order(item, version) for item in decided.orders),
+                *(of_moment(item, version) for item in decided.seen),
+                *(of_alert(item, acts, version) for item, acts in decided.alerts),
+                *(of_delivery(item, version) for item in decided.deliveries),
+                *(of_order(item, version) for item in decided.orders),
             ]
         )
 
     def record(self, deliveries: Sequence[Delivery]) -> None:
         """Store what became of deliveries."""
         version = self._versions.next()
-        self._insert([_of_delivery(item, version) for item in deliveries])
+        self._insert([of_delivery(item, version) for item in deliveries])
 
     def ask(self, orders: Iterable[Order]) -> None:
         """Leave orders for the alerter, which overwrites them whatever the clocks say."""
-        self._insert([_of_order(item, 1) for item in orders])
+        self._insert([of_order(item, 1) for item in orders])
 
     def _insert(self, rows: Sequence[dict[str, Any]]) -> None:
         if not rows:
@@ -148,8 +156,8 @@ class Journal:
         with explained():
             self._client.insert(
                 _TABLE,
-                [[row.get(name, default) for row in rows] for name, default in _COLUMNS.items()],
-                column_names=list(_COLUMNS),
+                [[row.get(name, default) for row in rows] for name, default in COLUMNS.items()],
+                column_names=list(COLUMNS),
                 column_oriented=True,
                 settings=_SETTINGS,
             )
@@ -159,13 +167,13 @@ class Journal:
     def seen(self, moments: Collection[UUID]) -> dict[UUID, list[Seen]]:
         """Return what was made of moments, by the moment's id."""
         found: dict[UUID, list[Seen]] = {}
-        for item in self._bodies(_SEEN, "moment", moments):
+        for item in self._bodies(SEEN, "moment", moments):
             found.setdefault(item.told.moment_id, []).append(item)
         return found
 
     def alerts(self, ids: Collection[UUID]) -> list[Alert]:
         """Return alerts."""
-        return list(self._bodies(_ALERT, "alert", ids))
+        return list(self._bodies(ALERT, "alert", ids))
 
     def named(self, name: str) -> list[UUID]:
         """Return the alerts whose id, or the id of a moment of theirs, begins so; at most 100."""
@@ -177,27 +185,27 @@ class Journal:
         """Return open alerts, the worst first and of those the newest."""
         with explained():
             rows = self._client.query(_OPEN_ALERTS, parameters={"limit": limit}).result_rows
-        return [_ALERT.validate_json(body) for (body,) in rows]
+        return [ALERT.validate_json(body) for (body,) in rows]
 
     def hot_alerts(self, now: datetime) -> list[Alert]:
         """Return the open alerts that can do something by themselves."""
         with explained():
             rows = self._client.query(_HOT_ALERTS, parameters={"now": now}).result_rows
-        return [_ALERT.validate_json(body) for (body,) in rows]
+        return [ALERT.validate_json(body) for (body,) in rows]
 
     def live_moments(self, since: datetime, routes: Collection[str]) -> list[Seen]:
         """Return the moments that are held, and those that some routes may have alerted since."""
         asked = {"since": since, "routes": list(routes)}
         with explained():
             rows = self._client.query(_LIVE_MOMENTS, parameters=asked).result_rows
-        return [_SEEN.validate_json(body) for (body,) in rows]
+        return [SEEN.validate_json(body) for (body,) in rows]
 
     def orders(self, *statuses: str) -> list[Order]:
         """Return orders of some statuses, in the order they were made."""
         with explained():
             asked = {"statuses": list(statuses)}
             rows = self._client.query(_ORDERS, parameters=asked).result_rows
-        return [_ORDER.validate_json(body) for (body,) in rows]
+        return [ORDER.validate_json(body) for (body,) in rows]
 
     def deliveries(
         self, *statuses: str, destination: str = "", alert: UUID | None = None
@@ -214,7 +222,7 @@ class Journal:
         asked = {
             "statuses": list(statuses),
             "destination": destination,
-            "alert": str(alert or _NOTHING),
+            "alert": str(alert or NOTHING),
         }
         with explained():
             rows = self._client.query(_DELIVERIES, parameters=asked).result_rows
@@ -275,145 +283,3 @@ class Versions:
 def _some(items: list[_T]) -> Iterator[list[_T]]:
     for start in range(0, len(items), _MOST_IDS):
         yield items[start : start + _MOST_IDS]
-
-
-# --- rows -----------------------------------------------------------------------------------------
-
-#: Columns that are written, with what stands there where a row says nothing.
-_COLUMNS: dict[str, Any] = {
-    "kind": "",
-    "id": _NOTHING,
-    "part": "",
-    "sequence": 0,
-    "version": 0,
-    "status": "",
-    "acts": False,
-    "reason": "",
-    "detail": "",
-    "alert_id": _NOTHING,
-    "route": "",
-    "destination": "",
-    "action": "",
-    "moment_kind": "",
-    "moment_status": "",
-    "rule": "",
-    "severity": "",
-    "owner": "",
-    "customer_key": "",
-    "segment": "",
-    "touchpoint": "",
-    "channel": "",
-    "subject": "",
-    "revision": 0,
-    "moments": 0,
-    "open_moments": 0,
-    "attempts": 0,
-    "http_status": 0,
-    "cause_at": None,
-    "occurred_at": None,
-    "created_at": datetime(1970, 1, 1, tzinfo=timezone.utc),
-    "due_at": None,
-    "ended_at": None,
-    "actor": "",
-    "body": "",
-}
-
-
-def _of_moment(item: Seen, version: int) -> dict[str, Any]:
-    told = item.told
-    return {
-        "kind": "moment",
-        "id": told.moment_id,
-        "part": item.route,
-        "version": version,
-        "status": item.decision,
-        "reason": item.reason,
-        "alert_id": item.alert_id or _NOTHING,
-        "route": item.route,
-        "moment_kind": item.kind,
-        "moment_status": item.status,
-        "rule": told.rule,
-        "severity": told.severity,
-        "owner": item.owner,
-        "customer_key": told.customer_key,
-        "segment": told.segment,
-        "touchpoint": told.touchpoint,
-        "channel": told.channel,
-        "subject": told.subject,
-        "revision": item.revision,
-        "cause_at": told.cause_at,
-        "occurred_at": told.occurred_at,
-        "created_at": item.decided_at,
-        "due_at": item.until,
-        "body": _SEEN.dump_json(item).decode(),
-    }
-
-
-def _of_alert(item: Alert, acts: bool, version: int) -> dict[str, Any]:
-    return {
-        "kind": "alert",
-        "id": item.alert_id,
-        "version": version,
-        "status": "open" if item.closed_at is None else "closed",
-        "acts": acts,
-        "alert_id": item.alert_id,
-        "route": item.route,
-        "moment_kind": item.kind,
-        "rule": item.group.get("rule", ""),
-        "severity": item.severity,
-        "owner": ", ".join(item.owners),
-        "moments": item.count,
-        "open_moments": item.open,
-        "created_at": item.opened_at,
-        "due_at": item.joins_until,
-        "ended_at": item.closed_at,
-        "actor": item.acknowledged_by,
-        "body": _ALERT.dump_json(item).decode(),
-    }
-
-
-def _of_delivery(item: Delivery, version: int) -> dict[str, Any]:
-    said = item.notification
-    return {
-        "kind": "delivery",
-        "id": item.alert_id,
-        "part": item.destination,
-        "sequence": item.sequence,
-        "version": version,
-        "status": item.status,
-        "detail": item.detail,
-        "alert_id": item.alert_id,
-        "route": said.route,
-        "destination": item.destination,
-        "action": said.action,
-        "moment_kind": said.kind,
-        "severity": said.severity,
-        "owner": said.owner,
-        "moments": said.count,
-        "open_moments": said.open,
-        "attempts": item.attempts,
-        "http_status": item.http_status,
-        "created_at": item.created_at,
-        "due_at": item.next_at,
-        "ended_at": item.ended_at,
-        "body": said.model_dump_json(),
-    }
-
-
-def _of_order(item: Order, version: int) -> dict[str, Any]:
-    return {
-        "kind": "order",
-        "id": item.order_id,
-        "version": version,
-        "status": item.status,
-        "detail": item.reason,
-        "alert_id": item.alert_id or _NOTHING,
-        "destination": item.destination,
-        "action": item.action,
-        "rule": item.rule,
-        "owner": item.owner,
-        "created_at": item.made_at,
-        "due_at": item.until,
-        "actor": item.by,
-        "body": _ORDER.dump_json(item).decode(),
-    }

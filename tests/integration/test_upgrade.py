@@ -17,7 +17,7 @@ from pipeline.simulator import Plan
 from pipeline.warehouse.ddl import shipped
 from tests.integration.command import ROOT
 from tests.line import running_line
-from tests.moments_line import check_moments
+from tests.moments_line import differences, settle
 from tests.unit.events import event
 from tests.waiting import until
 
@@ -49,6 +49,9 @@ outcome = "Has told us"
 process = "Post room"
 importance = 1
 match = [{ channel = "fax", action = "fax_received" }]
+"""
+STORED_TWICE = """
+SELECT count() - uniqExact(topic, topic_id, partition, offset) FROM interaction_records
 """
 FAXES = "SELECT count() FROM interactions WHERE touchpoint = 'fax_received'"
 
@@ -137,13 +140,16 @@ def test_two_versions_side_by_side_lose_and_repeat_nothing(tmp_path):
         assert found.stored == len(line.truth) + 200
         assert found.records == len(line.events) + 200
         assert sum(found.rejected.values()) == len(line.values) - len(line.events)
-        assert line.count("SELECT count() - uniqExact(event_id) FROM interactions") == 0
+        assert line.count(STORED_TWICE) == 0
         assert line.count(FAXES) == 200
         line.check_rebuilt()
-        try:
-            check_moments(line)
-        except AssertionError as error:  # every other run: channels of a customer on two workers
-            pytest.xfail(f"a known fault, see a new channel in docs/upgrading.md: {error}")
+        settle(line)
+        _, missing, extra = differences(line)
+        assert extra == []
+        # a known fault, every other run, see a new channel in docs/upgrading.md
+        assert {row[0] for row in missing} <= {"complaint_unanswered", "complaint_answer"}, missing
+        if missing:
+            pytest.xfail(f"a promise that time broke was not said: {missing}")
 
 
 def with_faxes(line, newer):

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline import catalog
-from pipeline.alerts.rounds import Awake, Rounds
+from pipeline.alerts.awake import Awake
+from pipeline.alerts.rounds import Rounds
 from pipeline.chunks import Chunk
 from pipeline.metrics import AlertMetrics
 from tests.alert_line import a_moment

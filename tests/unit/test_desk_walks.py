@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.alerts import journal
+from pipeline.alerts import journal_rows
 from pipeline.alerts.desk import Decided
 from pipeline.alerts.state import Order
 from schemas.moment import Moment
@@ -279,10 +279,10 @@ class Witness:
 def everything(decided: Decided) -> list[Any]:
     """What was decided, as it is kept, in an order of its own."""
     rows = [
-        *(journal._of_moment(item, 1) for item in decided.seen),
-        *(journal._of_alert(item, acts, 1) for item, acts in decided.alerts),
-        *(journal._of_delivery(item, 1) for item in decided.deliveries),
-        *(journal._of_order(item, 1) for item in decided.orders),
+        *(journal_rows.of_moment(item, 1) for item in decided.seen),
+        *(journal_rows.of_alert(item, acts, 1) for item, acts in decided.alerts),
+        *(journal_rows.of_delivery(item, 1) for item in decided.deliveries),
+        *(journal_rows.of_order(item, 1) for item in decided.orders),
     ]
     key = ("kind", "id", "part", "sequence")
     return sorted(rows, key=lambda row: [str(row.get(name, "")) for name in key])
