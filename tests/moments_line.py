@@ -6,6 +6,7 @@ from collections import defaultdict
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from jobs.drain import wait_until_refreshed
 from pipeline.classify import Classifier
 from pipeline.decode import decode, known_channels
 from pipeline.identify import Keyring
@@ -29,7 +30,7 @@ SELECT promise, customer_key, subject, made_by, status, made_at, due_at, answere
 
 
 def settle(line: Line) -> None:
-    """Wait until the wall clock has ended every term that was open."""
+    """Wait until the wall clock has ended every term that was open, and journeys show it."""
 
     def all_passed() -> bool:
         recent = datetime.now(timezone.utc) - timedelta(seconds=line.settings.lateness + 90)
@@ -37,6 +38,7 @@ def settle(line: Line) -> None:
         return bool(found) and all(watermark >= recent for _, watermark in found)
 
     until(all_passed, 60, "the watermark to follow the wall clock")
+    wait_until_refreshed(line.client)  # a worker stopped before leaves that to the next one
 
 
 def seen(line: Line) -> list[Seen]:
