@@ -1,8 +1,7 @@
 """Chunks of records out of Kafka: the thread that owns the aiokafka consumer.
 
 A chunk is what one fetch returned for one partition, undecoded, with the position it was fetched
-from and the position after it. Partitions are assigned by ranges, so that a worker has the same
-partition numbers of every topic and sees all channels of its customers.
+from and the position after it.
 
 Made for faust-streaming 0.15 on aiokafka 0.14; the methods overridden are the whole coupling.
 """
@@ -19,13 +18,13 @@ import aiokafka
 from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
-from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust import Schema
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, Message
 
+from pipeline.assignor import WholeNumbers
 from pipeline.errors import FatalError
 
 log = logging.getLogger(__name__)
@@ -100,9 +99,9 @@ class ChunkSchema(Schema[None, Any]):
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that owns the aiokafka consumer: fetches chunks, commits offsets."""
 
-    #: Faust's own assigns round robin over all partitions; ranges give a worker the same partition
-    #: numbers of every topic, so that it sees all channels of its customers.
-    assignor: type[AbstractPartitionAssignor] = RangePartitionAssignor
+    #: Faust's own assigns round robin over all partitions; with this one a worker sees all channels
+    #: of its customers.
+    assignor: type[AbstractPartitionAssignor] = WholeNumbers
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         conf = self.app.conf
