@@ -65,16 +65,24 @@ class Trial:
 
     def worker(self, **changes: Any) -> WorkerProcess:
         """Start a worker process that reaches everything through the proxies."""
-        home = self.directory / f"worker-{len(self.workers)}"
+        worker = self._start("worker", len(self.workers), changes)
+        self.workers.append(worker)
+        return worker
+
+    def alerter(self, **changes: Any) -> WorkerProcess:
+        """Start an alerter process that reaches everything through the proxies."""
+        return self._start("alerter", 0, changes)
+
+    def _start(self, command: str, number: int, changes: dict[str, Any]) -> WorkerProcess:
+        home = self.directory / f"{command}-{number}"
         home.mkdir()
         address = f"clickhouse://touchline@{HOST}:{self.wire.port}/{self.line.settings.database}"
         settings = self.line.settings.model_copy(
             update={"home": home, "clickhouse": address, **changes}
         )
-        worker = start_worker(settings)
-        self.workers.append(worker)
-        self.line.workers.append(worker)
-        return worker
+        process = start_worker(settings, command)
+        self.line.workers.append(process)
+        return process
 
     def stored(self) -> int:
         """Return the number of stored records, copies included."""
