@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import partial
@@ -21,9 +21,10 @@ from pipeline.batch import Batch
 from pipeline.chunks import Chunk
 from pipeline.moments.detector import Detector
 from pipeline.moments.hours import instant, microseconds
-from pipeline.moments.matching import COLUMNS, Sighting
+from pipeline.moments.matching import COLUMNS
 from pipeline.moments.rules import Rules
 from pipeline.moments.statements import Statements
+from pipeline.moments.states import Did
 from pipeline.moments.unsaid import Change, Recalled
 from pipeline.settings import Settings
 from pipeline.sink import Sink, Source
@@ -153,19 +154,18 @@ class Detection:
     ) -> None:
         begun = {n: d.watermark for n, d in detectors.items() if d.watermark > BEGINNING}
         found = {number: Recalled() for number in detectors}
-        facts: dict[int, list[Sighting]] = {number: [] for number in detectors}
+        facts: dict[int, list[Did]] = {number: [] for number in detectors}
         matcher = self.rules.matcher
         earliest = min(begun.values(), default=0)
         before = {source: following[source] for source in known}
         if before:
-            since = _since(earliest - self.rules.reach)
-            for row in self._rows(before, since, matcher.touchpoints()):
+            for row in self._recent(before, earliest):
                 if (sighting := matcher.stored(row)) is not None:
                     found[row["partition"]].sightings.append(sighting)
-            if matcher.fact_touchpoints:
-                for row in self._rows(before, _EPOCH, sorted(matcher.fact_touchpoints)):
-                    if (sighting := matcher.stored(row)) is not None:
-                        facts[row["partition"]].append(sighting)
+            for number, customer, fact, times in self._ledger.first_times(
+                before, sorted(matcher.fact_touchpoints), matcher.facts
+            ):
+                facts[number] += [(customer, fact, at, event_id) for at, event_id in times]
         # where there is no progress yet, something may have been said all the same
         since = _since(earliest - max(self.rules.reach, self.rules.memory))
         moments = list(self._ledger.moments(sorted(begun), since).values())
@@ -187,10 +187,16 @@ class Detection:
             sum(map(len, detectors.values())),
         )
 
-    def _rows(
-        self, before: Mapping[Source, int], since: datetime, touchpoints: Sequence[str]
-    ) -> Iterable[Interaction]:
-        for block in self._ledger.interactions(before, since, touchpoints, COLUMNS):
+    def _recent(self, before: Mapping[Source, int], earliest: int) -> Iterator[Interaction]:
+        """Yield what can still matter: each kind of event as far back as rules look at it."""
+        furthest = _since(earliest - self.rules.reach)
+        touchpoints = self.rules.matcher.touchpoints()
+        since = {
+            kind: _since(earliest - reach)
+            for kind in self._ledger.kinds(before, furthest, touchpoints)
+            if (reach := self.rules.reach_of(kind)) is not None
+        }
+        for block in self._ledger.interactions(before, since, COLUMNS):
             yield from block
 
     def _recall(self, partition: int, customers: Sequence[str]) -> Recalled:

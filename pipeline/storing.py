@@ -107,7 +107,8 @@ class Loop:
         pause, first = FIRST_PAUSE, True
         while True:
             try:
-                await work(first)
+                async with self._consumer.storing:
+                    await work(first)
                 break
             except RetryableError as error:
                 self._pulse.failed(STORE, error)

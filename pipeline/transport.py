@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 
 #: A topic and a partition, without Faust's type.
 TopicAndPartition = tuple[str, int]
+#: Seconds that a rebalance waits for the batch that is being stored: whoever gets its partitions
+#: while an insert is under way cannot see it, and stores the same again.
+REVOKE_STORE_SECONDS = 10.0
 #: Seconds that a rebalance waits for a last commit of what is already safe.
 REVOKE_COMMIT_SECONDS = 5.0
 
@@ -47,6 +50,8 @@ class Consumer(driver.Consumer):
         self._processed: dict[TP, int] = {}
         self._safely_committed: dict[TP, int] = {}
         self._epoch = 0
+        #: Held by the agent while it stores a batch.
+        self.storing = asyncio.Lock()
         #: When Kafka last took offsets, seconds since 1970; 0 before the first time.
         self.committed_at = 0.0
         super().__init__(*args, **kwargs)
@@ -181,14 +186,25 @@ class Consumer(driver.Consumer):
             self._begun = begun  # all at once: who looks meanwhile must not see a part
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Commit what is safe, then forget the assignment."""
+        """Let the present batch end, commit what is safe, then forget the assignment."""
+        stored = await self._stored()
         try:
             await asyncio.wait_for(self.force_commit(), REVOKE_COMMIT_SECONDS)
         except asyncio.TimeoutError:
             log.warning("no commit within %s s of a rebalance", REVOKE_COMMIT_SECONDS)
         finally:
             self._forget()
+            if stored:
+                self.storing.release()
             await super().on_partitions_revoked(revoked)
+
+    async def _stored(self) -> bool:
+        """Wait until no batch is being stored; return whether the lock was taken for that."""
+        try:
+            return await asyncio.wait_for(self.storing.acquire(), REVOKE_STORE_SECONDS)
+        except asyncio.TimeoutError:
+            log.warning("a batch is not stored within %s s of a rebalance", REVOKE_STORE_SECONDS)
+            return False
 
     def _forget(self) -> None:
         self._epoch += 1

@@ -11,6 +11,7 @@ import orjson
 from pipeline.catalog import LoadedCatalog
 from pipeline.classify import Classifier
 from pipeline.decode import decode, known_channels
+from pipeline.moments.candidates import Kind
 from pipeline.moments.cells import Key, Name, Said
 from pipeline.moments.detector import Detector
 from pipeline.moments.hours import microseconds
@@ -34,6 +35,7 @@ class Memory:
         self._classifier = Classifier(catalog.catalog)
         self._channels = known_channels(catalog.channels)
         self.stored: list[Sighting] = []
+        self.kinds: list[Kind] = []
         self.said: dict[Key, dict[Name, Said]] = {}
         self.changes: list[Change] = []
         self.detector = Detector(self.rules, self.recall)
@@ -57,7 +59,11 @@ class Memory:
 
     def batch(self, events: Iterable[Mapping[str, Any]], watermark: datetime) -> list[Change]:
         """Take a batch: store it, feed it, say what is new."""
-        sightings = [found for event in events if (found := self.sighting(event)) is not None]
+        sightings = []
+        for event in events:
+            if (found := self.sighting(event)) is not None:
+                sightings.append(found)
+                self.kinds.append((found.note.touchpoint, event["channel"], event["action"]))
         self.stored += sightings
         for sighting in sightings:
             self.detector.feed(sighting)
@@ -78,13 +84,19 @@ class Memory:
         """Begin anew from what is stored and was said."""
         watermark = self.detector.watermark
         self.detector = Detector(self.rules, self.recall, watermark)
-        since = watermark - self.rules.reach
+        reach, asked = self.rules.reach_of, self.rules.matcher.facts
         recent = [
             sighting
-            for sighting in self.stored
-            if max(sighting.note.at, sighting.note.due or sighting.note.at) >= since
+            for sighting, kind in zip(self.stored, self.kinds, strict=True)
+            if (back := reach(kind)) is not None
+            and max(sighting.note.at, sighting.note.due or sighting.note.at) >= watermark - back
         ]
-        facts = [sighting for sighting in self.stored if sighting.facts]
+        facts = [
+            (sighting.customer, fact, sighting.note.at, sighting.note.event_id)
+            for sighting in self.stored
+            for fact in sighting.facts
+            if fact in asked
+        ]
         self.detector.restore(Recalled(recent, self.said), facts)
 
     def moments(self) -> dict[tuple[str, str, str, str], Found]:

@@ -19,7 +19,7 @@ from pipeline.moments.matching import Sighting
 from pipeline.moments.notes import KEPT, WHEN, Entry, Found
 from pipeline.moments.passing import Passing
 from pipeline.moments.rules import STRIKES_PLACE, Rules
-from pipeline.moments.states import Facts, played
+from pipeline.moments.states import Did, Facts, played
 from pipeline.moments.strikes import Pain, strikes
 from pipeline.moments.unsaid import Change, Recall, Recalled, Unsaid
 from schemas.moment import moment_id
@@ -72,15 +72,15 @@ class Detector:
         """Return whether passing an instant may decide something."""
         return bool(self._wakes) and self._wakes[0][0] < watermark
 
-    def restore(self, recalled: Recalled, facts: Iterable[Sighting] = ()) -> None:
+    def restore(self, recalled: Recalled, facts: Iterable[Did] = ()) -> None:
         """Take up what is stored: every event and statement that can still matter.
 
         Args:
             recalled: Events and statements.
-            facts: Events of any age by which customers did what rules ask about.
+            facts: When customers did what rules ask about for the first times, however long ago.
         """
-        for sighting in facts:
-            self._learn(sighting)
+        for did in facts:
+            self._facts.add(*did)
         for sighting in recalled.sightings:
             self._learn(sighting)
             self._take(sighting, self.watermark)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from pipeline.catalog import LoadedCatalog
-from pipeline.moments.groups import groups
+from pipeline.moments.candidates import Kind, candidate
+from pipeline.moments.groups import Group, groups
 from pipeline.moments.matching import Matcher
 from schemas.patterns import MomentRef
 from schemas.rules import STRIKES, RuleBase, Strikes
@@ -69,9 +70,20 @@ class Rules:
 
     @property
     def reach(self) -> int:
-        """Return how far before the watermark an event can still matter, microseconds."""
-        own = [group.span + group.watched + group.longest for group in self.groups]
-        return max([*own, self.memory if self.of_moments else 0])
+        """Return how far before the watermark any event can still matter, microseconds."""
+        return max(map(self._reach, self.groups), default=0)
+
+    def reach_of(self, kind: Kind) -> int | None:
+        """Return how far before the watermark an event of a kind can still matter.
+
+        In microseconds; None where it never does.
+        """
+        looking = [self._reach(group) for group in self.groups if candidate(group, kind)]
+        return max(looking, default=None)
+
+    def _reach(self, group: Group) -> int:
+        own = group.span + group.watched + group.longest
+        return max(own, self.memory) if group.of_moments else own
 
     def minds(self, place: int) -> bool:
         """Return whether strikes or other rules look at the moments of a rule."""

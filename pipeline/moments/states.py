@@ -9,6 +9,8 @@ from pipeline.moments.notes import Entry, State
 
 #: When a fact happened, with the id of the event: the order of a customer's events.
 _Instant = tuple[int, str]
+#: Customer, what was done, when in microseconds since 1970, and the event's id.
+Did = tuple[str, str, int, str]
 
 
 class Facts:

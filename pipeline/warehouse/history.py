@@ -7,7 +7,7 @@ and each range is one of the tables' own order.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
@@ -20,6 +20,11 @@ from pipeline.warehouse.client import explained
 Source = tuple[str, UUID, int]
 #: One interaction by column name.
 Interaction = dict[str, Any]
+#: Touchpoint, channel and action.
+Kind = tuple[str, str, str]
+#: First times that a customer did something: partition, customer, fact, and each time as
+#: microseconds since 1970 with the event's id.
+FirstTimes = tuple[int, str, str, list[tuple[int, str]]]
 
 #: What ``interactions`` can give of each.
 INTERACTION_COLUMNS = (
@@ -56,6 +61,7 @@ BLOCK_ROWS = 50_000
 #: Most customers asked for at once: ClickHouse limits the length of a parameter.
 MAX_CUSTOMERS = 1_000
 _SAMPLE = 8_192
+_EVER = datetime(1970, 1, 1, tzinfo=timezone.utc)
 IN_RANGE = "customer_key >= {first:String} AND ({end:String} = '' OR customer_key < {end:String})"
 #: transform() looks the end of each row's own source up in a hash table, 0 where there is none.
 _BEFORE = """
@@ -73,6 +79,38 @@ WHERE (occurred_at >= {since:DateTime64(6)} OR promise_due_at >= {since:DateTime
     toUInt64(0)
   )
 """
+#: As above: from when on each kind of event is asked for, and others never.
+_OF_KINDS = f"""
+{_BEFORE}
+  AND toUnixTimestamp64Micro(greatest(occurred_at, ifNull(promise_due_at, occurred_at)))
+  >= transform(
+    cityHash64(touchpoint, channel, action),
+    arrayMap(
+        (touchpoint, channel, action) -> cityHash64(touchpoint, channel, action),
+        {{kind_touchpoints:Array(String)}}, {{kind_channels:Array(String)}},
+        {{kind_actions:Array(String)}}
+    ),
+    {{kind_since:Array(Int64)}},
+    toInt64(9223372036854775807)
+  )
+"""
+_KINDS = f"SELECT DISTINCT touchpoint, channel, action {_BEFORE}"
+#: Of duplicates the one that stands first in Kafka tells when something was done, and what.
+_FIRST_TIMES = f"""
+SELECT
+    first.1 AS kafka_partition, customer_key, fact,
+    arraySlice(arraySort(groupArray((first.2, event_id))), 1, {{times:UInt32}}) AS first_times
+FROM (
+    SELECT customer_key, event_id, argMin(
+        (partition, toUnixTimestamp64Micro(occurred_at), facts),
+        (topic, topic_id, partition, offset, -toUnixTimestamp64Milli(ingested_at))
+    ) AS first
+    {_BEFORE} AND {IN_RANGE}
+    GROUP BY customer_key, event_id
+)
+ARRAY JOIN arrayIntersect(first.3, {{facts:Array(String)}}) AS fact
+GROUP BY kafka_partition, customer_key, fact
+"""  # noqa: S608  # constants of this module, no values
 #: Where a row stands, which decides between duplicates; read with every block.
 _PLACE = ("customer_key", "event_id", "topic", "topic_id", "partition", "offset", "ingested_at")
 
@@ -95,11 +133,28 @@ class History:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def interactions(
+    def kinds(
         self,
         next_offsets: Mapping[Source, int],
         since: datetime,
         touchpoints: Collection[str],
+    ) -> list[Kind]:
+        """Return the kinds of events there are among the stored interactions.
+
+        Args:
+            next_offsets: For each partition of each topic the offset before which to look; others
+                are not looked at.
+            since: Among those that happened, or promised something that was due, at or after this.
+            touchpoints: Among those of these touchpoints.
+        """
+        asked = _asked(next_offsets, since, touchpoints)
+        with explained():
+            return [(*row,) for row in self._client.query(_KINDS, parameters=asked).result_rows]
+
+    def interactions(
+        self,
+        next_offsets: Mapping[Source, int],
+        since: Mapping[Kind, datetime],
         columns: Sequence[str] = INTERACTION_COLUMNS,
     ) -> Iterator[list[Interaction]]:
         """Yield the stored interactions that detection has seen, in blocks.
@@ -111,16 +166,49 @@ class History:
         Args:
             next_offsets: For each partition of each topic the offset before which to read; others
                 are not read.
-            since: Those that happened, or promised something that was due, at or after this.
-            touchpoints: Those of these touchpoints.
+            since: Of each kind those that happened, or promised something that was due, at or after
+                this; other kinds are not read.
             columns: Columns to give, some of ``INTERACTION_COLUMNS``: each left out is time saved.
                 ``stage_after`` is a list of (fact, times, stage), ``details`` the JSON text; what
                 an event did not carry is empty or None.
         """
-        asked = _asked(next_offsets, since, touchpoints)
-        selected = f"{selected_columns(columns)} {_BEFORE} AND {IN_RANGE}"
-        for first, end in self._ranges(_BEFORE, asked):
+        selected = f"{selected_columns(columns)} {_OF_KINDS} AND {IN_RANGE}"
+        if not since:
+            return
+        touchpoints = sorted({touchpoint for touchpoint, _, _ in since})
+        asked = {
+            **_asked(next_offsets, min(since.values()), touchpoints),
+            "kind_touchpoints": [kind[0] for kind in since],
+            "kind_channels": [kind[1] for kind in since],
+            "kind_actions": [kind[2] for kind in since],
+            "kind_since": [(at - _EVER) // timedelta(microseconds=1) for at in since.values()],
+        }
+        for first, end in self._ranges(_OF_KINDS, asked):
             yield self._events(selected, {**asked, "first": first, "end": end}, columns)
+
+    def first_times(
+        self,
+        next_offsets: Mapping[Source, int],
+        touchpoints: Collection[str],
+        facts: Mapping[str, int],
+    ) -> Iterator[FirstTimes]:
+        """Yield when customers did something for the first times.
+
+        Args:
+            next_offsets: For each partition of each topic the offset before which to read; others
+                are not read.
+            touchpoints: Touchpoints at which it is done.
+            facts: What is asked for, with how many times of it at most.
+        """
+        if not facts:
+            return
+        times = max(facts.values())
+        asked = {**_asked(next_offsets, _EVER, touchpoints), "facts": sorted(facts), "times": times}
+        for first, end in self._ranges(_BEFORE, asked):
+            with explained():
+                told = {**asked, "first": first, "end": end}
+                rows = self._client.query(_FIRST_TIMES, parameters=told).result_rows
+            yield from ((*row,) for row in rows)
 
     def history(
         self,

@@ -93,7 +93,10 @@ def test_what_was_seen_comes_once_and_whole_customers_together(client: Client, s
         (ends(stored, 300), EVER, TOUCHPOINTS),
         (some, later, few),
     ):
-        blocks = list(Ledger(client).interactions(*asked))
+        read = Ledger(client)
+        kinds = read.kinds(*asked)
+        assert len(kinds) == len(set(kinds))
+        blocks = list(read.interactions(asked[0], dict.fromkeys(kinds, asked[1])))
         found = [row for block in blocks for row in block]
         wanted = expected(stored, *asked)
         assert len(found) == len(wanted)
@@ -108,12 +111,13 @@ def test_what_was_seen_comes_once_and_whole_customers_together(client: Client, s
 def test_only_the_columns_asked_for(client: Client) -> None:
     insert(client, [record(number) for number in range(3)], 10)
     sources = {("interactions.web", TOPIC_IDS[0], 0): 2}
-    blocks = Ledger(client).interactions(sources, EVER, TOUCHPOINTS, ("details", "customer_key"))
+    kinds = dict.fromkeys(Ledger(client).kinds(sources, EVER, TOUCHPOINTS), EVER)
+    blocks = Ledger(client).interactions(sources, kinds, ("details", "customer_key"))
     assert [list(block) for block in blocks] == [
         [{"details": "{}", "customer_key": "customer-1"}] * 2
     ]
     with pytest.raises(ValueError, match="identity_keys"):
-        list(Ledger(client).interactions(sources, EVER, TOUCHPOINTS, ("identity_keys",)))
+        list(Ledger(client).interactions(sources, kinds, ("identity_keys",)))
 
 
 def test_nothing_was_seen(client: Client) -> None:
@@ -126,8 +130,57 @@ def test_nothing_was_seen(client: Client) -> None:
         ({("interactions.web", TOPIC_IDS[0], 1): 9}, TOUCHPOINTS),
         ({("interactions.web", TOPIC_IDS[0], 0): 9}, []),
     ):
-        assert list(read.interactions(sources, EVER, touchpoints)) == []
+        assert read.kinds(sources, EVER, touchpoints) == []
+        kinds = read.kinds({("interactions.web", TOPIC_IDS[0], 0): 9}, EVER, TOUCHPOINTS)
+        assert (
+            list(read.interactions(sources, dict.fromkeys(kinds, EVER) if touchpoints else {}))
+            == []
+        )
         assert read.history(["customer-1"], sources, EVER, touchpoints) == []
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_each_kind_from_its_own_time_on(client: Client) -> None:
+    stored = records(5)
+    insert_unmerged(client, stored, 90)
+    read, sources = Ledger(client), ends(stored, 10_000)
+    kinds = sorted(read.kinds(sources, EVER, TOUCHPOINTS))
+    assert len(kinds) > 4
+    days = {kind: START + timedelta(days=number % 4) for number, kind in enumerate(kinds[1:])}
+    found = {
+        (row["customer_key"], row["event_id"])
+        for block in read.interactions(sources, days)
+        for row in block
+    }
+    wanted = {
+        (row["customer_key"], row["event_id"])
+        for row in stored
+        if (since := days.get((row["touchpoint"], row["channel"], row["action"]))) is not None
+        and max(row["occurred_at"], row.get("promise_due_at") or row["occurred_at"]) >= since
+    }
+    assert found == wanted
+    everything = {(row["customer_key"], row["event_id"]) for row in stored}
+    assert len(wanted) < len(everything)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_when_customers_did_something_for_the_first_times(client: Client) -> None:
+    stored = records(5)
+    for number, row in enumerate(stored):
+        row["facts"] = [["purchase"], ["visit", "purchase"], [], ["other"]][number % 4]
+    insert_unmerged(client, stored, 90)
+    sources = ends(stored, 400)
+    seen = expected(stored, sources, EVER, ["faq", "checkout"])
+    wanted: dict[tuple[int, str, str], list[tuple[int, str]]] = {}
+    for row in seen.values():
+        for fact in {"purchase", "visit"} & set(row["facts"]):
+            at = (row["occurred_at"] - EVER) // timedelta(microseconds=1)
+            key = (row["partition"], row["customer_key"], fact)
+            wanted.setdefault(key, []).append((at, row["event_id"]))
+    found = Ledger(client).first_times(sources, ["faq", "checkout"], {"purchase": 2, "visit": 1})
+    told = {tuple(row[:3]): [tuple(each) for each in row[3]] for row in found}
+    assert told == {key: sorted(times)[:2] for key, times in wanted.items()}
+    assert any(len(times) > 2 for times in wanted.values())
 
 
 def test_numbers_and_times_come_back_as_they_were_sent(client: Client) -> None:
@@ -265,7 +318,9 @@ def test_without_the_tables_it_says_so(fresh: Fresh) -> None:
     some: list[Callable[[], Any]] = [
         lambda: read.progress(["interactions.web"]),
         lambda: read.moments([0], EVER),
-        lambda: list(read.interactions({("t", TOPIC_IDS[0], 0): 1}, EVER, TOUCHPOINTS)),
+        lambda: read.kinds({("t", TOPIC_IDS[0], 0): 1}, EVER, TOUCHPOINTS),
+        lambda: list(read.interactions({("t", TOPIC_IDS[0], 0): 1}, {("faq", "web", "x"): EVER})),
+        lambda: list(read.first_times({("t", TOPIC_IDS[0], 0): 1}, ["faq"], {"purchase": 1})),
         lambda: read.record_progress([ProgressRow("t", TOPIC_IDS[0], 0, 1, START)]),
     ]
     for call in some:

@@ -277,3 +277,50 @@ def test_who_looks_sees_what_is_safe_and_what_is_not_committed_yet():
     assert before <= consumer.committed_at <= time()
     consumer._forget()
     assert (consumer.safe(), consumer.uncommitted()) == ({}, False)
+
+
+def revoked_while_storing(monkeypatch, seconds):
+    """Revoke while a batch is stored; return in which order what was done, and the log."""
+    log, order = Log(range(5)), []
+    consumer = consumer_of(log)
+    consumer._begun[PLACE] = consumer._expected[PLACE] = 0
+    message = consumer._to_message(PLACE, log.fetch(5))
+    monkeypatch.setattr("pipeline.transport.REVOKE_STORE_SECONDS", seconds)
+
+    async def told(_):
+        return None
+
+    monkeypatch.setattr(consumer, "_on_partitions_revoked", told)
+
+    async def store():
+        async with consumer.storing:
+            await asyncio.sleep(0.2)
+            order.append("stored")
+            consumer.processed(message.value)
+
+    async def revoke():
+        await asyncio.sleep(0)  # it has begun
+        await consumer.on_partitions_revoked({PLACE})
+        order.append("revoked")
+        assert not consumer.is_current(message.value)
+
+    async def both():
+        await asyncio.gather(store(), revoke())
+        async with consumer.storing:  # whoever took it gave it back
+            pass
+
+    run(both())
+    return order, log
+
+
+def test_a_rebalance_waits_for_the_batch_that_is_being_stored_and_commits_it(monkeypatch):
+    order, log = revoked_while_storing(monkeypatch, 10.0)
+    assert order == ["stored", "revoked"]
+    assert log.committed == {PLACE: 5}
+
+
+def test_a_rebalance_does_not_wait_for_ever(monkeypatch, caplog):
+    order, log = revoked_while_storing(monkeypatch, 0.05)
+    assert order == ["revoked", "stored"]
+    assert log.committed == {}
+    assert "not stored within 0.05 s of a rebalance" in caplog.text
