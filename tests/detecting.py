@@ -11,7 +11,6 @@ import orjson
 from pipeline.catalog import LoadedCatalog
 from pipeline.classify import Classifier
 from pipeline.decode import decode, known_channels
-from pipeline.moments.candidates import Kind
 from pipeline.moments.cells import Key, Name, Said
 from pipeline.moments.detector import Detector
 from pipeline.moments.hours import microseconds
@@ -35,7 +34,6 @@ class Memory:
         self._classifier = Classifier(catalog.catalog)
         self._channels = known_channels(catalog.channels)
         self.stored: list[Sighting] = []
-        self.kinds: list[Kind] = []
         self.said: dict[Key, dict[Name, Said]] = {}
         self.changes: list[Change] = []
         self.detector = Detector(self.rules, self.recall)
@@ -59,11 +57,7 @@ class Memory:
 
     def batch(self, events: Iterable[Mapping[str, Any]], watermark: datetime) -> list[Change]:
         """Take a batch: store it, feed it, say what is new."""
-        sightings = []
-        for event in events:
-            if (found := self.sighting(event)) is not None:
-                sightings.append(found)
-                self.kinds.append((found.note.touchpoint, event["channel"], event["action"]))
+        sightings = [found for event in events if (found := self.sighting(event)) is not None]
         self.stored += sightings
         for sighting in sightings:
             self.detector.feed(sighting)
@@ -84,18 +78,18 @@ class Memory:
         """Begin anew from what is stored and was said."""
         watermark = self.detector.watermark
         self.detector = Detector(self.rules, self.recall, watermark)
-        reach, asked = self.rules.reach_of, self.rules.matcher.facts
-        recent = [
-            sighting
-            for sighting, kind in zip(self.stored, self.kinds, strict=True)
-            if (back := reach(kind)) is not None
-            and max(sighting.note.at, sighting.note.due or sighting.note.at) >= watermark - back
-        ]
+        rules, recent = self.rules, []
+        oldest = [watermark - rules.looks_back(group) for group in rules.groups]
+        for sighting in self.stored:
+            # each group gets what lies within its own reach; a worker's events bring more than that
+            at = max(sighting.note.at, sighting.note.due or sighting.note.at)
+            if parts := tuple(part for part in sighting.parts if at >= oldest[part.group]):
+                recent.append(sighting._replace(parts=parts))
         facts = [
             (sighting.customer, fact, sighting.note.at, sighting.note.event_id)
             for sighting in self.stored
             for fact in sighting.facts
-            if fact in asked
+            if fact in rules.matcher.facts
         ]
         self.detector.restore(Recalled(recent, self.said), facts)
 

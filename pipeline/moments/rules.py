@@ -71,17 +71,18 @@ class Rules:
     @property
     def reach(self) -> int:
         """Return how far before the watermark any event can still matter, microseconds."""
-        return max(map(self._reach, self.groups), default=0)
+        return max(map(self.looks_back, self.groups), default=0)
 
     def reach_of(self, kind: Kind) -> int | None:
         """Return how far before the watermark an event of a kind can still matter.
 
         In microseconds; None where it never does.
         """
-        looking = [self._reach(group) for group in self.groups if candidate(group, kind)]
+        looking = [self.looks_back(group) for group in self.groups if candidate(group, kind)]
         return max(looking, default=None)
 
-    def _reach(self, group: Group) -> int:
+    def looks_back(self, group: Group) -> int:
+        """Return how far before the watermark an event can matter to a group, microseconds."""
         own = group.span + group.watched + group.longest
         return max(own, self.memory) if group.of_moments else own
 
