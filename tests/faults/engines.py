@@ -1,4 +1,4 @@
-"""The engine of a fault test: it can be killed and started again, on its port and its data."""
+"""The engine of a fault test: it can be killed and started again, on its data."""
 
 from __future__ import annotations
 
@@ -20,11 +20,10 @@ class Engine:
 
     def __init__(self, home: Path) -> None:
         self.settings = Settings(home=home)
-        self.port = free_port()
-        self.stack = self._start()
+        self._start()
 
     def address(self) -> tuple[int, str]:
-        """Return port and password of this life of it."""
+        """Return port and password of this life of it, or of the last one while it is down."""
         password = self.stack.endpoints.clickhouse_password
         assert password is not None
         return self.port, password.get_secret_value()
@@ -36,7 +35,10 @@ class Engine:
 
     def restart(self) -> None:
         """Start it again on the same data."""
-        self.stack = self._start()
+        self._start()
 
-    def _start(self) -> Stack:
-        return Stack.start(self.settings, broker=False, lasting=True, clickhouse_port=self.port)
+    def _start(self) -> None:
+        # a port of its own for each life: whoever knows only the last password finds nobody there
+        port = free_port()
+        self.stack = Stack.start(self.settings, broker=False, lasting=True, clickhouse_port=port)
+        self.port = port

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -31,6 +32,10 @@ from tests.faults.soak_menu import Crew, menu
 MEGABYTE = 1_000_000
 #: Events that one simulated customer brings in a day.
 _EVENTS_A_DAY = 0.5
+#: Days that the rules of the default catalog look back.
+_LOOKS_BACK_DAYS = 240
+#: Day of the first event; the last is long over, or clocks would be taken for wrong.
+_START = date(2020, 1, 1)
 #: Seconds within which the lag must be back after a fault.
 _RECOVERY = 300.0
 #: Share and bytes that the median of the last third of the samples may exceed the second's by.
@@ -228,10 +233,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("build/soak.md"))
     options = parser.parse_args()
-    customers = int(max(200, options.rate * 40))
+    records = options.minutes * 60 * options.rate
+    # so few that a third of the time is longer than rules look back: memory has grown by then
+    customers = int(max(200, records / _EVENTS_A_DAY / (4 * _LOOKS_BACK_DAYS)))
     # enough of a stream for the whole time and what comes after it
-    days = int(options.minutes * 60 * options.rate * 1.5 / customers / _EVENTS_A_DAY) + 30
-    plan = Plan(customers=customers, days=min(days, 3_000), seed=options.seed)
+    days = int(records * 1.5 / customers / _EVENTS_A_DAY) + 30
+    plan = Plan(customers=customers, days=min(days, 2_000), seed=options.seed, start=_START)
     with TemporaryDirectory() as directory, trial(Path(directory), 0, "soak", "") as run:
         crew = Crew(run, options.workers)
         load = Load(run, plan, options.rate)
