@@ -2,7 +2,8 @@
 
 Seconds from an event's arrival in Kafka to the webhook that tells of its pain, at a steady rate of
 events of which one in a hundred is a pain; and the speed of a worker beside an alerter whose
-endpoint hangs, against one without an alerter, in turn, on the same records.
+endpoint hangs, with moments grouped by rule and owner and with an alert for each, against one
+without an alerter, in turn, on the same records.
 """
 
 from __future__ import annotations
@@ -35,12 +36,23 @@ from tests.webhook_receiver import Receiver, receiving
 RATE, SECONDS, WARM, ONE_IN = 5_000, 30, 10, 100
 #: Seconds between two sends of the producer.
 _TICK = 0.05
-_ROUTE = """
+_EACH = """
 [[routes]]
 id = "each"
 to = "desk"
 group_by = "moment"
 """
+_GROUPED = """
+[[routes]]
+id = "grouped"
+to = "desk"
+"""
+#: Whom the worker's speed is measured beside, with the routes.
+_BESIDE = {
+    "no alerter": None,
+    "an alerter, grouped": _GROUPED,
+    "an alerter, each moment": _EACH,
+}
 _ARRIVED = """
 SELECT moment_id, toUnixTimestamp64Milli(kafka_at) / 1e3
 FROM moment_records AS found
@@ -59,15 +71,15 @@ def alerts(console: Console, home: Path, records: int, runs: int) -> None:
         connected = stack.enter_context(endpoints(chosen, kafka=True, clickhouse=True))
         base = connected.settings
         for batch_seconds in (1.0, 0.05):
-            line = _line(base, home, f"soon_{batch_seconds * 100:.0f}", desk)
+            line = _line(base, home, f"soon_{batch_seconds * 100:.0f}", desk, _EACH)
             console.print(f"{RATE:,} events/s for {SECONDS} s, batches of {batch_seconds:g} s")
             _latency(console, line.model_copy(update={"batch_seconds": batch_seconds}), desk)
         _cost(console, base, home, hanging, records, runs)
 
 
-def _line(base: Settings, home: Path, name: str, receiver: Receiver) -> Settings:
+def _line(base: Settings, home: Path, name: str, receiver: Receiver, routes: str) -> Settings:
     """Return settings of topics and tables that no other run has, and make them."""
-    catalog_file = with_routes(home / name, {"desk": receiver}, _ROUTE)
+    catalog_file = with_routes(home / name, {"desk": receiver}, routes)
     settings = base.model_copy(
         update={
             "database": f"bench_{name}",
@@ -158,21 +170,22 @@ def _cost(
     console: Console, base: Settings, home: Path, hanging: Receiver, records: int, runs: int
 ) -> None:
     """Compare a worker with and without an alerter beside it."""
-    found: dict[str, list[float]] = {"without": [], "with": []}
+    found: dict[str, list[float]] = {kind: [] for kind in _BESIDE}
     for run in range(runs):
-        for kind in found:
-            settings = _line(base, home, f"{kind}_{run}", hanging)
+        for number, (kind, routes) in enumerate(_BESIDE.items()):
+            settings = _line(base, home, f"beside_{number}_{run}", hanging, routes or _EACH)
             load(settings, records)
-            commands = ("alerter", "worker") if kind == "with" else ("worker",)
+            commands = ("alerter", "worker") if routes else ("worker",)
             with _running(settings, *commands) as processes:
                 began = until(settings, processes[-1], lambda done: done > 0)
                 ended = until(settings, processes[-1], lambda done: done >= records)
             found[kind].append(records / (ended - began))
-            console.print(f"{kind} an alerter, run {run + 1}: {found[kind][-1]:,.0f} records/s")
-    table = Table("worker", title=f"{records:,} records, {runs} runs in turn, a hanging endpoint")
+            console.print(f"beside {kind}, run {run + 1}: {found[kind][-1]:,.0f} records/s")
+    table = Table("beside", title=f"{records:,} records, {runs} runs in turn, a hanging endpoint")
     table.add_column("records/s (median)", justify="right")
+    table.add_column("ratio (median)", justify="right")
+    alone = found["no alerter"]
     for kind, speeds in found.items():
-        table.add_row(f"{kind} an alerter", f"{median(speeds):,.0f}")
+        ratio = median(one / other for one, other in zip(speeds, alone, strict=True))
+        table.add_row(kind, f"{median(speeds):,.0f}", f"{ratio:.2f}")
     console.print(table)
-    pairs = zip(found["with"], found["without"], strict=True)
-    console.print(f"ratio {median(one / other for one, other in pairs):.2f}")
