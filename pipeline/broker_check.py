@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from struct import error as StructError
 from struct import pack, unpack_from
 
@@ -24,7 +24,7 @@ from pipeline.settings import Settings
 #: Seconds to wait for each step of one broker.
 SECONDS = 5.0
 
-_SASL_HANDSHAKE, _SASL_AUTHENTICATE = (17, 1), (36, 0)
+_SASL_HANDSHAKE, _SASL_AUTHENTICATE, _METADATA = (17, 1), (36, 0), (3, 1)
 _NO_ERROR, _UNSUPPORTED_MECHANISM, _AUTHENTICATION_FAILED = 0, 33, 58
 _LARGEST_ANSWER = 65_536
 # https://docs.openssl.org/master/man3/X509_STORE_CTX_get_error
@@ -100,6 +100,8 @@ def _judge(code: int, mechanisms: list[str], server: str, settings: Settings) ->
                 f"one (fix: another port; or {'SSL' if security == 'SASL_SSL' else 'PLAINTEXT'})"
             )
     elif not with_user:
+        if _answers(server, settings):
+            return  # it also takes a handshake that nobody needs
         wanted = "SASL_SSL" if security == "SSL" else "SASL_PLAINTEXT"
         raise SettingsError(
             f"TOUCHLINE_KAFKA_SECURITY: {server} asks for user name and password (fix: {wanted}, "
@@ -110,6 +112,20 @@ def _judge(code: int, mechanisms: list[str], server: str, settings: Settings) ->
             f"TOUCHLINE_KAFKA_SASL_MECHANISM: {server} does not take "
             f"{settings.kafka_sasl_mechanism} (fix: say one of {', '.join(mechanisms)})"
         )
+
+
+def _answers(server: str, settings: Settings) -> bool:
+    """Return whether a broker answers a request of which no user was said before."""
+    host, port = _address(server)
+    context = ssl_context(settings)
+    with suppress(OSError, EOFError), ExitStack() as closing:
+        connection = closing.enter_context(socket.create_connection((host, port), SECONDS))
+        if context is not None:
+            wrapped = context.wrap_socket(connection, server_hostname=host)
+            connection = closing.enter_context(wrapped)
+        _exchange(connection, _METADATA, pack(">i", 0))
+        return True
+    return False
 
 
 def _authenticate(

@@ -126,7 +126,7 @@ class WorkerHealth:
 
     def clickhouse(self, answers: bool, clock: float) -> None:
         """Take note whether ClickHouse answers."""
-        self._clickhouse.says("" if answers else "ClickHouse does not answer", clock)
+        self._clickhouse.says("" if answers else "unreachable: ClickHouse does not answer", clock)
         self._metrics.clickhouse_up.set(answers)
 
     def kafka(

@@ -23,7 +23,7 @@ from kafka import TopicPartition as Place
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.partitioner.default import murmur2
 
-from pipeline import catalog, topics
+from pipeline import broker_check, catalog, topics
 from pipeline.errors import FatalError, RejectedRecord, RetryableError
 from pipeline.identify import partition_key
 from pipeline.producers import Producer
@@ -107,6 +107,10 @@ def interactions(count: int, **changes: Any) -> list[bytes]:
 
 
 # --- the producer ---------------------------------------------------------------------------
+
+
+def test_a_broker_that_takes_us_is_not_blamed(broker: Reached) -> None:
+    broker_check.check(ready(broker))  # whoever lost the connection for a moment asks this
 
 
 def test_what_is_sent_comes_back_keyed_and_in_order(broker: Reached) -> None:

@@ -18,8 +18,10 @@ from pipeline.errors import FatalError, RetryableError, SettingsError
 from pipeline.settings import Settings
 from tests.kafka.certificates import Authority
 
+METADATA = pack(">h", 3)
 PASSWORD = "nobody-may-see-it"
-#: Makes a broker that answers each request of a connection with the next of these, then closes it.
+#: Makes a broker that answers each request of a connection with the next of these, then closes it;
+#: a request for metadata only with what it is given for that.
 Scripted = Callable[..., str]
 
 
@@ -41,7 +43,7 @@ def scripted() -> Iterator[Scripted]:
     servers: list[socket.socket] = []
     threads: list[threading.Thread] = []
 
-    def serve(server: socket.socket, answers: tuple[bytes, ...]) -> None:
+    def serve(server: socket.socket, answers: tuple[bytes, ...], metadata: bytes) -> None:
         while True:
             try:
                 connection, _ = server.accept()
@@ -49,13 +51,16 @@ def scripted() -> Iterator[Scripted]:
                 return  # closed: the test is over
             with connection:
                 for answer in answers:
-                    if not connection.recv(4_096):
+                    if not (request := connection.recv(4_096)):
+                        break
+                    if request[4:6] == METADATA:
+                        connection.sendall(metadata)
                         break
                     connection.sendall(answer)
 
-    def make(*answers: bytes) -> str:
+    def make(*answers: bytes, metadata: bytes = b"") -> str:
         server = socket.create_server(("127.0.0.1", 0))
-        thread = threading.Thread(target=serve, args=(server, answers))
+        thread = threading.Thread(target=serve, args=(server, answers, metadata))
         servers.append(server)
         threads.append(thread)
         thread.start()
@@ -82,6 +87,10 @@ def with_user(address: str, **changes: Any) -> Settings:
 def test_who_is_taken_is_told_nothing(scripted: Scripted) -> None:
     check(plain(scripted(handshake(34))))
     check(with_user(scripted(handshake(0, "PLAIN"), authenticated(0))))
+
+
+def test_who_takes_a_handshake_and_answers_without_one_takes_us(scripted: Scripted) -> None:
+    check(plain(scripted(handshake(0, "PLAIN"), metadata=answered(pack(">iii", 0, 0, 0)))))
 
 
 def test_one_broker_that_can_be_reached_is_enough(scripted: Scripted) -> None:
