@@ -61,12 +61,12 @@ def test_each_receiver_by_itself(tmp_path):
             until(
                 lambda r=receiver: (
                     Counter(said["action"] for said in r.notifications())["resolve"] >= 30
+                    and r.moments("trigger") == ids  # those that stay open may be tried again yet
                     or alerter.check()
                 ),
                 60,
                 "all that is mended told",
             )
-            assert receiver.moments("trigger") == ids
             check_told(receiver)
             assert not receiver.refused
         assert not receivers["hanging"].told
