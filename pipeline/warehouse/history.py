@@ -60,6 +60,8 @@ BLOCK_ROWS = 50_000
 
 #: Most customers asked for at once: ClickHouse limits the length of a parameter.
 MAX_CUSTOMERS = 1_000
+#: Most kinds of events asked for at once, for the same reason: producers may send any action.
+MAX_KINDS = 1_000
 _SAMPLE = 8_192
 _EVER = datetime(1970, 1, 1, tzinfo=timezone.utc)
 IN_RANGE = "customer_key >= {first:String} AND ({end:String} = '' OR customer_key < {end:String})"
@@ -159,9 +161,9 @@ class History:
     ) -> Iterator[list[Interaction]]:
         """Yield the stored interactions that detection has seen, in blocks.
 
-        All of a customer's are in one block, in no order. Each event comes once: of duplicates the
-        one that stands first in Kafka, as in the view ``interactions``, but of those asked for. A
-        record that workers with different catalogs stored may come as either of them saw it.
+        All of a customer's are in one block, in no order, for up to ``MAX_KINDS`` kinds. Each event
+        comes once: of duplicates the one that stands first in Kafka, as in the view
+        ``interactions``, but of those asked for. A record that workers with different catalogs stored may come as either of them saw it.
 
         Args:
             next_offsets: For each partition of each topic the offset before which to read; others
@@ -173,18 +175,20 @@ class History:
                 an event did not carry is empty or None.
         """
         selected = f"{selected_columns(columns)} {_OF_KINDS} AND {IN_RANGE}"
-        if not since:
-            return
-        touchpoints = sorted({touchpoint for touchpoint, _, _ in since})
-        asked = {
-            **_asked(next_offsets, min(since.values()), touchpoints),
-            "kind_touchpoints": [kind[0] for kind in since],
-            "kind_channels": [kind[1] for kind in since],
-            "kind_actions": [kind[2] for kind in since],
-            "kind_since": [(at - _EVER) // timedelta(microseconds=1) for at in since.values()],
-        }
-        for first, end in self._ranges(_OF_KINDS, asked):
-            yield self._events(selected, {**asked, "first": first, "end": end}, columns)
+        kinds = sorted(since)
+        for start in range(0, len(kinds), MAX_KINDS):
+            some = kinds[start : start + MAX_KINDS]
+            touchpoints = sorted({touchpoint for touchpoint, _, _ in some})
+            times = [since[kind] for kind in some]
+            asked = {
+                **_asked(next_offsets, min(times), touchpoints),
+                "kind_touchpoints": [kind[0] for kind in some],
+                "kind_channels": [kind[1] for kind in some],
+                "kind_actions": [kind[2] for kind in some],
+                "kind_since": [(at - _EVER) // timedelta(microseconds=1) for at in times],
+            }
+            for first, end in self._ranges(_OF_KINDS, asked):
+                yield self._events(selected, {**asked, "first": first, "end": end}, columns)
 
     def first_times(
         self,

@@ -140,7 +140,11 @@ def test_nothing_was_seen(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("small_blocks")
-def test_each_kind_from_its_own_time_on(client: Client) -> None:
+@pytest.mark.parametrize("most", [1_000, 2])
+def test_each_kind_from_its_own_time_on(
+    client: Client, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "MAX_KINDS", most)
     stored = records(5)
     insert_unmerged(client, stored, 90)
     read, sources = Ledger(client), ends(stored, 10_000)
