@@ -163,7 +163,8 @@ class History:
 
         All of a customer's are in one block, in no order, for up to ``MAX_KINDS`` kinds. Each event
         comes once: of duplicates the one that stands first in Kafka, as in the view
-        ``interactions``, but of those asked for. A record that workers with different catalogs stored may come as either of them saw it.
+        ``interactions``, but of those asked for. A record that workers with different catalogs
+        stored may come as either of them saw it.
 
         Args:
             next_offsets: For each partition of each topic the offset before which to read; others
