@@ -180,7 +180,8 @@ class Detector:
             if cell is not None:
                 for name, statement in statements.items():
                     cell.tell(name, statement)
-                    if key[1] == STRIKES_PLACE and statement.what.status == "open":
+                    standing = statement.what.status == "open" and not statement.status
+                    if key[1] == STRIKES_PLACE and standing:
                         self._struck.add(key[0])
                 self._dirty[key] = None
             for (place, cause), statement in statements.items():

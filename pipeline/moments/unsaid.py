@@ -164,7 +164,9 @@ def cause_of(what: Found | Promised) -> Note:
 
 def _lasts(place: int | None, said: Said | None) -> bool:
     """Whether strikes are open: they last as long as pains follow each other, however long ago."""
-    return place == STRIKES_PLACE and said is not None and said.what.status == "open"
+    if place != STRIKES_PLACE or said is None or said.status:  # withdrawn, they stand no more
+        return False
+    return said.what.status == "open"
 
 
 def _equal(said: Found | Promised, what: Found | Promised) -> bool:

@@ -247,6 +247,11 @@ Story = list[tuple[float, list[Seen]]]
             [(0, [e("a", 0), e("a", 10), e("e", 30), e("a", 100)]), (70, [])],
             id="only time ends a pain, and with it strikes, at the watermark",
         ),
+        pytest.param(
+            ABSENT_SHORT,
+            [(0, [e("d", 20), e("d", 21), e("a", 100), e("a", 101)]), (350, []), (600, [])],
+            id="strikes withdrawn for earlier ones that time made do not come back",
+        ),
         pytest.param(OVER, [(60, [e("a", 0)])], id="pains of rules over moments count"),
         pytest.param(
             EARLY,
