@@ -188,7 +188,11 @@ class Detection:
         )
 
     def _recent(self, before: Mapping[Source, int], earliest: int) -> Iterator[Interaction]:
-        """Yield what can still matter: each kind of event as far back as rules look at it."""
+        """Yield what can still matter: each kind of event as far back as rules look at it.
+
+        And all of the customers who were promised something by a date of its own: it may be due
+        long after everything that has to do with it. Events may come twice.
+        """
         furthest = _since(earliest - self.rules.reach)
         touchpoints = self.rules.matcher.touchpoints()
         since = {
@@ -198,6 +202,8 @@ class Detection:
         }
         for block in self._ledger.interactions(before, since, COLUMNS):
             yield from block
+        promised = self._ledger.promised(before, since)
+        yield from self._ledger.history(promised, before, _EPOCH, touchpoints, COLUMNS)
 
     def _recall(self, partition: int, customers: Sequence[str]) -> Recalled:
         """Return everything that is stored of some customers, up to the present batch."""

@@ -80,10 +80,19 @@ class Memory:
         self.detector = Detector(self.rules, self.recall, watermark)
         rules, recent = self.rules, []
         oldest = [watermark - rules.looks_back(group) for group in rules.groups]
+        promised = {
+            sighting.customer
+            for sighting in self.stored
+            if (due := sighting.note.due) is not None
+            and any(max(sighting.note.at, due) >= oldest[part.group] for part in sighting.parts)
+        }
         for sighting in self.stored:
             # each group gets what lies within its own reach; a worker's events bring more than that
-            at = max(sighting.note.at, sighting.note.due or sighting.note.at)
-            if parts := tuple(part for part in sighting.parts if at >= oldest[part.group]):
+            if parts := tuple(
+                part
+                for part in sighting.parts
+                if sighting.customer in promised or sighting.note.at >= oldest[part.group]
+            ):
                 recent.append(sighting._replace(parts=parts))
         facts = [
             (sighting.customer, fact, sighting.note.at, sighting.note.event_id)

@@ -96,6 +96,7 @@ _OF_KINDS = f"""
     toInt64(9223372036854775807)
   )
 """
+_PROMISED = f"SELECT DISTINCT customer_key {_OF_KINDS} AND promise_due_at IS NOT NULL"
 _KINDS = f"SELECT DISTINCT touchpoint, channel, action {_BEFORE}"
 #: Of duplicates the one that stands first in Kafka tells when something was done, and what.
 _FIRST_TIMES = f"""
@@ -176,20 +177,24 @@ class History:
                 an event did not carry is empty or None.
         """
         selected = f"{selected_columns(columns)} {_OF_KINDS} AND {IN_RANGE}"
-        kinds = sorted(since)
-        for start in range(0, len(kinds), MAX_KINDS):
-            some = kinds[start : start + MAX_KINDS]
-            touchpoints = sorted({touchpoint for touchpoint, _, _ in some})
-            times = [since[kind] for kind in some]
-            asked = {
-                **_asked(next_offsets, min(times), touchpoints),
-                "kind_touchpoints": [kind[0] for kind in some],
-                "kind_channels": [kind[1] for kind in some],
-                "kind_actions": [kind[2] for kind in some],
-                "kind_since": [(at - _EVER) // timedelta(microseconds=1) for at in times],
-            }
+        for asked in _asked_by_kind(next_offsets, since):
             for first, end in self._ranges(_OF_KINDS, asked):
                 yield self._events(selected, {**asked, "first": first, "end": end}, columns)
+
+    def promised(
+        self, next_offsets: Mapping[Source, int], since: Mapping[Kind, datetime]
+    ) -> list[str]:
+        """Return the customers of those of the same interactions that say themselves what is due.
+
+        Args:
+            next_offsets: As for ``interactions``.
+            since: As for ``interactions``.
+        """
+        found = set[str]()
+        for asked in _asked_by_kind(next_offsets, since):
+            with explained():
+                found.update(row[0] for row in self._client.query(_PROMISED, asked).result_rows)
+        return sorted(found)
 
     def first_times(
         self,
@@ -278,6 +283,23 @@ def _asked(
         "since": since,
         "touchpoints": list(touchpoints),
     }
+
+
+def _asked_by_kind(
+    next_offsets: Mapping[Source, int], since: Mapping[Kind, datetime]
+) -> Iterator[dict[str, Any]]:
+    """Yield the parameters of ``_OF_KINDS`` for ``MAX_KINDS`` kinds at a time."""
+    kinds = sorted(since)
+    for start in range(0, len(kinds), MAX_KINDS):
+        some = kinds[start : start + MAX_KINDS]
+        times = [since[kind] for kind in some]
+        yield {
+            **_asked(next_offsets, min(times), sorted({touchpoint for touchpoint, _, _ in some})),
+            "kind_touchpoints": [kind[0] for kind in some],
+            "kind_channels": [kind[1] for kind in some],
+            "kind_actions": [kind[2] for kind in some],
+            "kind_since": [(at - _EVER) // timedelta(microseconds=1) for at in times],
+        }
 
 
 def _read(columns: Sequence[str]) -> list[str]:

@@ -146,6 +146,9 @@ def test_each_kind_from_its_own_time_on(
 ) -> None:
     monkeypatch.setattr(history, "MAX_KINDS", most)
     stored = records(5)
+    for row in stored:
+        if sum(map(ord, row["event_id"])) % 7 == 0:
+            row["promise_due_at"] = row["occurred_at"] + timedelta(days=2)
     insert_unmerged(client, stored, 90)
     read, sources = Ledger(client), ends(stored, 10_000)
     kinds = sorted(read.kinds(sources, EVER, TOUCHPOINTS))
@@ -165,6 +168,14 @@ def test_each_kind_from_its_own_time_on(
     assert found == wanted
     everything = {(row["customer_key"], row["event_id"]) for row in stored}
     assert len(wanted) < len(everything)
+    promised = {
+        row["customer_key"]
+        for row in stored
+        if row.get("promise_due_at")
+        and (since := days.get((row["touchpoint"], row["channel"], row["action"]))) is not None
+        and max(row["occurred_at"], row["promise_due_at"]) >= since
+    }
+    assert read.promised(sources, days) == sorted(promised) != []
 
 
 @pytest.mark.usefixtures("small_blocks")
