@@ -22,7 +22,7 @@ from pipeline.chunks import Chunk
 from pipeline.moments.detector import Detector
 from pipeline.moments.hours import instant, microseconds
 from pipeline.moments.matching import COLUMNS
-from pipeline.moments.rules import Rules
+from pipeline.moments.rules import STRIKES_PLACE, Rules
 from pipeline.moments.statements import Statements
 from pipeline.moments.states import Did
 from pipeline.moments.unsaid import Change, Recalled
@@ -167,8 +167,8 @@ class Detection:
             ):
                 facts[number] += [(customer, fact, at, event_id) for at, event_id in times]
         # where there is no progress yet, something may have been said all the same
-        since = _since(earliest - max(self.rules.reach, self.rules.memory))
-        moments = list(self._ledger.moments(sorted(begun), since).values())
+        moments = self._said(sorted(begun), earliest)
+        since = _since(earliest - self.rules.said_reach)
         promises = list(self._ledger.promises(sorted(begun), since).values())
         fresh = sorted(set(detectors) - set(begun))
         moments += self._ledger.moments(fresh, _EPOCH).values()
@@ -186,6 +186,21 @@ class Detection:
             len(detectors),
             sum(map(len, detectors.values())),
         )
+
+    def _said(self, partitions: Collection[int], earliest: int) -> list[MomentRow]:
+        """Return the moments that can still matter.
+
+        And all of the customers whose strikes go on for longer: they are what their pains were.
+        """
+        rules, recent = self.rules, earliest - self.rules.said_reach
+        found = self._ledger.moments(partitions, _since(recent))
+        struck = self._ledger.struck(
+            partitions,
+            begun_before=_since(recent + rules.strikes_window),
+            ended_since=_since(earliest - rules.watched(STRIKES_PLACE, STRIKES_PLACE)),
+        )
+        found |= {row.moment_id: row for row in self._ledger.moments_of(struck)}
+        return list(found.values())
 
     def _recent(self, before: Mapping[Source, int], earliest: int) -> Iterator[Interaction]:
         """Yield what can still matter: each kind of event as far back as rules look at it.

@@ -16,7 +16,7 @@ from pipeline.moments.detector import Detector
 from pipeline.moments.hours import microseconds
 from pipeline.moments.matching import Sighting
 from pipeline.moments.notes import Found, Promised
-from pipeline.moments.rules import Rules
+from pipeline.moments.rules import STRIKES_PLACE, Rules
 from pipeline.moments.unsaid import Change, Recalled
 
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
@@ -100,7 +100,34 @@ class Memory:
             for fact in sighting.facts
             if fact in rules.matcher.facts
         ]
-        self.detector.restore(Recalled(recent, self.said), facts)
+        self.detector.restore(Recalled(recent, self._said_since(watermark)), facts)
+
+    def _said_since(self, watermark: int) -> dict[Key, dict[Name, Said]]:
+        """What a worker reads of what was said: recent, and all of whom strikes began before."""
+        rules = self.rules
+        since = watermark - rules.said_reach
+        ended = watermark - rules.watched(STRIKES_PLACE, STRIKES_PLACE)
+        struck = {
+            key[0]
+            for key, said in self.said.items()
+            for each in said.values()
+            if key[1] == STRIKES_PLACE
+            and not each.status
+            and isinstance(each.what, Found)
+            and each.what.occurred_at < since + rules.strikes_window
+            and (each.what.closed_at is None or each.what.closed_at >= ended)
+        }
+        return {
+            key: recent
+            for key, said in self.said.items()
+            if (
+                recent := {
+                    name: each
+                    for name, each in said.items()
+                    if key[0] in struck or _asked_at(each.what) >= since
+                }
+            )
+        }
 
     def moments(self) -> dict[tuple[str, str, str, str], Found]:
         """Return the moments there are, by rule, customer, subject and causing event."""
@@ -120,3 +147,7 @@ class Memory:
                 if kept is not None and isinstance(said.what, Promised) and not said.status:
                     found[kept.promise.id, key[0], key[2], cause] = said.what
         return found
+
+
+def _asked_at(what: Found | Promised) -> int:
+    return what.occurred_at if isinstance(what, Found) else what.due_at

@@ -172,7 +172,7 @@ class Detector:
             if cell is None and (
                 key[1] in self._above  # or its events are yet to come again
                 or any(
-                    not self._unsaid.settled(key, place, statement.what, floor)
+                    not self._unsaid.past(key, place, statement, floor)
                     for (place, _), statement in statements.items()
                 )
             ):
@@ -180,8 +180,9 @@ class Detector:
             if cell is not None:
                 for name, statement in statements.items():
                     cell.tell(name, statement)
-                    standing = statement.what.status == "open" and not statement.status
-                    if key[1] == STRIKES_PLACE and standing:
+                    if name[0] == STRIKES_PLACE and not self._unsaid.past(
+                        key, STRIKES_PLACE, statement, floor
+                    ):
                         self._struck.add(key[0])
                 self._dirty[key] = None
             for (place, cause), statement in statements.items():
@@ -279,7 +280,7 @@ class Detector:
             self._lives.forget(customer, self._before - self._rules.memory)
             cell.floor = max(cell.floor, self._before)
         if number == STRIKES_PLACE:
-            return self._strikes(customer)
+            return self._strikes(key, cell)
         group = self._rules.groups[number]
         entries: Sequence[Entry] = cell.entries
         if number in self._rules.states:
@@ -293,8 +294,8 @@ class Detector:
                 outcome.keep = max(outcome.keep, cell.entries[-1].at + self._rules.memory)
         return outcome
 
-    def _strikes(self, customer: str) -> Outcome:
-        outcome = Outcome(keep=BEGINNING)
+    def _strikes(self, key: Key, cell: Cell) -> Outcome:
+        customer, outcome = key[0], Outcome(keep=BEGINNING)
         terms = self._rules.strikes
         if terms is None:
             return outcome
@@ -307,7 +308,10 @@ class Detector:
         for moment in moments:
             until = max(moment.at, moment.resolved_at or moment.at) + self._rules.memory
             outcome.holds(moment.at, until)
-        if any(moment.status == "open" for moment in found):
+        # as long as any can change, its pains are not forgotten: without them it would be another
+        if any(self._unsaid.lasts(moment, self._before) for moment in found) or not all(
+            self._unsaid.past(key, STRIKES_PLACE, said, self._before) for said in cell.said.values()
+        ):
             self._struck.add(customer)
         else:
             self._struck.discard(customer)

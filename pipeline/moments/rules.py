@@ -69,6 +69,19 @@ class Rules:
         self.memory = max([2 * self._window, *spans]) + self.below
 
     @property
+    def strikes_window(self) -> int:
+        """Return how long a pain counts for strikes, microseconds; 0 without strikes."""
+        return self._window
+
+    @property
+    def said_reach(self) -> int:
+        """Return how far before the watermark what was said can still matter, microseconds.
+
+        It does for longer where strikes go on: their pains count, however long ago.
+        """
+        return max(self.reach, self.memory)
+
+    @property
     def reach(self) -> int:
         """Return how far before the watermark any event can still matter, microseconds."""
         return max(map(self.looks_back, self.groups), default=0)

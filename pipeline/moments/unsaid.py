@@ -104,8 +104,7 @@ class Unsaid:
             if name not in found:
                 self._missing(key, cell, name, said, watermark)
         for name, said in list(cell.said.items()):
-            settled = self.settled(key, name[0], said.what, cell.floor)
-            if settled and (key, name) not in self._changes and not _lasts(name[0], said):
+            if (key, name) not in self._changes and self.past(key, name[0], said, cell.floor):
                 del cell.said[name]
 
     def _compare(
@@ -119,7 +118,11 @@ class Unsaid:
     ) -> None:
         place, cause = name
         said = cell.said.get(name)
-        if self.settled(key, place, what, cell.floor) and not _lasts(place, said):
+        if self._settled(key, place, what, cell.floor) and not (
+            place == STRIKES_PLACE
+            and said is not None
+            and not self.past(key, place, said, cell.floor)
+        ):
             return
         if isinstance(what, Found) and place is not None:
             self._hear(key, place, cause, what)
@@ -137,7 +140,7 @@ class Unsaid:
     def _missing(self, key: Key, cell: Cell, name: Name, said: Said, watermark: int) -> None:
         place, cause = name
         self._changes.pop((key, name), None)
-        if said.status or self.settled(key, place, said.what, cell.floor):
+        if said.status or self.past(key, place, said, cell.floor):
             return
         if said.watermark > watermark:  # before a restart, and not known here yet
             return
@@ -147,12 +150,27 @@ class Unsaid:
             key, place, said.what, said.revision + 1, said.detected_at, True
         )
 
-    def settled(self, key: Key, place: int | None, what: Found | Promised, floor: int) -> bool:
-        """Whether nothing that is looked at now can have changed it."""
+    def past(self, key: Key, place: int | None, said: Said, floor: int) -> bool:
+        """Whether nothing that is looked at now can change what was said."""
+        what = said.what
+        if said.status and isinstance(what, Found):  # withdrawn, it stands no longer than it began
+            what = what._replace(status="retracted", closed_at=None)
+        return self._settled(key, place, what, floor)
+
+    def lasts(self, moment: Found, floor: int) -> bool:
+        """Whether strikes can still change: as long as pains follow each other, and a while."""
+        if moment.status == "open":
+            return True
+        ended = moment.occurred_at if moment.closed_at is None else moment.closed_at
+        return ended + self._rules.watched(STRIKES_PLACE, STRIKES_PLACE) >= floor
+
+    def _settled(self, key: Key, place: int | None, what: Found | Promised, floor: int) -> bool:
         if isinstance(what, Promised):
             promise = self._rules.groups[key[1]].promise
             late = 0 if promise is None else promise.late
             return max(what.due_at, what.made.at) + late < floor
+        if place == STRIKES_PLACE:
+            return not self.lasts(what, floor)
         watched = 0 if place is None else self._rules.watched(key[1], place)
         return what.occurred_at + watched < floor
 
@@ -160,13 +178,6 @@ class Unsaid:
 def cause_of(what: Found | Promised) -> Note:
     """Return the event that caused a moment, or made a promise."""
     return what.cause if isinstance(what, Found) else what.made
-
-
-def _lasts(place: int | None, said: Said | None) -> bool:
-    """Whether strikes are open: they last as long as pains follow each other, however long ago."""
-    if place != STRIKES_PLACE or said is None or said.status:  # withdrawn, they stand no more
-        return False
-    return said.what.status == "open"
 
 
 def _equal(said: Found | Promised, what: Found | Promised) -> bool:

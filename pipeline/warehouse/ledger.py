@@ -17,6 +17,7 @@ from uuid import UUID
 from pipeline.warehouse.client import explained
 from pipeline.warehouse.history import IN_RANGE, MAX_CUSTOMERS, History, Source
 from pipeline.warehouse.ledger_rows import MomentRow, ProgressRow, PromiseRow
+from schemas.rules import STRIKES
 
 #: Most months in one insert; ClickHouse refuses blocks that touch over 100 partitions.
 _MAX_MONTHS = 90
@@ -34,6 +35,19 @@ WHERE partition IN {partitions:Array(UInt32)} AND {kept_at:Identifier} >= (
     SELECT minOrNull({kept_at:Identifier}) FROM {table:Identifier}
     WHERE partition IN {partitions:Array(UInt32)} AND {asked_at:Identifier} >= {since:DateTime64(6)}
 )
+"""
+_STRUCK = """
+SELECT DISTINCT customer_key
+FROM (
+    SELECT
+        customer_key, moment_id,
+        argMax((status, closed_at, occurred_at), (revision, changed_at)) AS latest
+    FROM moment_records
+    WHERE partition IN {partitions:Array(UInt32)} AND rule = {rule:String}
+    GROUP BY customer_key, moment_id
+)
+WHERE latest.3 < {begun:DateTime64(6)}
+  AND (latest.1 = 'open' OR (latest.1 = 'resolved' AND latest.2 >= {ended:DateTime64(6)}))
 """
 _OF = "FROM {table:Identifier} WHERE customer_key IN {customers:Array(String)}"
 _Row = TypeVar("_Row", MomentRow, PromiseRow)
@@ -89,6 +103,26 @@ class Ledger(History):
         asked = {"table": "moment_records", "kept_at": "cause_at", "asked_at": "occurred_at"}
         latest = latest_moments(self._revisions(MomentRow, {**asked, **_recent(partitions, since)}))
         return {key: row for key, row in latest.items() if row.occurred_at >= since}
+
+    def struck(
+        self, partitions: Collection[int], begun_before: datetime, ended_since: datetime
+    ) -> list[str]:
+        """Return the customers of strikes that began long ago, and are open or were lately.
+
+        Args:
+            partitions: Kafka partitions of the customers.
+            begun_before: Compared with ``occurred_at`` of the latest revision.
+            ended_since: Compared with ``closed_at`` of the latest revision.
+        """
+        asked = {
+            "partitions": list(partitions),
+            "rule": STRIKES,
+            "begun": begun_before,
+            "ended": ended_since,
+        }
+        with explained():
+            rows = self._client.query(_STRUCK, parameters=asked).result_rows
+        return sorted(row[0] for row in rows)
 
     def promises(self, partitions: Collection[int], since: datetime) -> dict[UUID, PromiseRow]:
         """Return the latest revision of every promise that was due at or after ``since``.

@@ -18,6 +18,7 @@ from pipeline.warehouse.history import INTERACTION_COLUMNS, Source
 from pipeline.warehouse.ledger import Ledger
 from pipeline.warehouse.ledger_rows import MomentRow, ProgressRow
 from pipeline.warehouse.migrate import migrate
+from schemas.rules import STRIKES
 from tests.integration import moment_oracle, warehouse_oracle
 from tests.integration.warehouse_engine import Fresh, engine
 from tests.integration.warehouse_moments import fill, moments, promises
@@ -255,6 +256,31 @@ def test_a_moment_that_moved_out_of_the_time_is_not_shown_as_it_was(client: Clie
     read.record_moments([first, moved])
     assert read.moments([first.partition], START + timedelta(days=5)) == {}
     assert read.moments([first.partition], START) == {moved.moment_id: moved}
+
+
+@pytest.mark.parametrize("partitions", [[0, 1, 2], [1], [7]])
+def test_whose_strikes_go_on(client: Client, partitions: list[int]) -> None:
+    def lately(row: MomentRow, since: datetime) -> bool:
+        return row.status == "resolved" and row.closed_at is not None and row.closed_at >= since
+
+    events = warehouse_oracle.events(records(8))
+    found = [
+        row._replace(rule=STRIKES) if row.moment_id.int % 2 else row for row in moments(8, events)
+    ]
+    read = Ledger(client)
+    fill(read, found, [], 50)
+    for begun, ended in ((400, -400), (20, 10), (20, 400), (10, 25), (-400, -400)):
+        begun_before, ended_since = START + timedelta(days=begun), START + timedelta(days=ended)
+        assert read.struck(partitions, begun_before, ended_since) == sorted(
+            {
+                row.customer_key
+                for row in moment_oracle.latest(found)
+                if row.rule == STRIKES
+                and row.partition in partitions
+                and row.occurred_at < begun_before
+                and (row.status == "open" or lately(row, ended_since))
+            }
+        )
 
 
 def test_everything_of_some_customers(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

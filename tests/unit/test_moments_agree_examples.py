@@ -252,6 +252,28 @@ Story = list[tuple[float, list[Seen]]]
             [(0, [e("d", 20), e("d", 21), e("a", 100), e("a", 101)]), (350, []), (600, [])],
             id="strikes withdrawn for earlier ones that time made do not come back",
         ),
+        pytest.param(
+            ABSENT_SHORT,
+            [
+                (0, [e("a", 0), e("a", 1)]),
+                (99, [e("a", 100), e("a", 101)]),
+                (200, [e("d", 190), e("d", 191), e("a", 200), e("a", 201), e("b", 225)]),
+                (230, []),
+                (900, []),
+            ],
+            id="strikes that ended ahead of time go on with what time made",
+        ),
+        pytest.param(
+            STRIKES_SHORT,
+            [
+                *((100 * n, [e("a", 100 * n), e("a", 100 * n + 1)]) for n in range(9)),
+                (890, []),
+                (960, []),
+                (1300, [e("a", 1301)]),
+                (2000, []),
+            ],
+            id="strikes go on longer than anything is read back",
+        ),
         pytest.param(OVER, [(60, [e("a", 0)])], id="pains of rules over moments count"),
         pytest.param(
             EARLY,
