@@ -3,7 +3,8 @@
 The models in ``schemas`` stay the only definition of what is valid. At import this module makes of
 each a struct that msgspec fills several times as fast as pydantic validates. It may decline what
 the model accepts, for pydantic then decides; it may never accept what the model rejects, nor give
-another value. What the derivation does not understand is an error at import.
+another value (but in ``details``, integers beyond 64 bits: the double that orjson reads, which is
+what is stored either way). What the derivation does not understand is an error at import.
 docs/decisions/0007-decode-fast-path.md has the reasons.
 """
 
