@@ -35,6 +35,8 @@ TopicAndPartition = tuple[str, int]
 #: Seconds that a rebalance waits for the batch that is being stored: whoever gets its partitions
 #: while an insert is under way cannot see it, and stores the same again.
 REVOKE_STORE_SECONDS = 10.0
+#: The same of a worker that stops: what its batch says needs a producer that has not stopped.
+STOP_STORE_SECONDS = 5.0
 #: Seconds that a rebalance waits for a last commit of what is already safe.
 REVOKE_COMMIT_SECONDS = 5.0
 
@@ -50,8 +52,9 @@ class Consumer(driver.Consumer):
         self._processed: dict[TP, int] = {}
         self._safely_committed: dict[TP, int] = {}
         self._epoch = 0
-        #: Held by the agent while it stores a batch.
+        #: Held by the agent while it stores a batch, and for good by a worker that stops.
         self.storing = asyncio.Lock()
+        self._held = False
         #: When Kafka last took offsets, seconds since 1970; 0 before the first time.
         self.committed_at = 0.0
         super().__init__(*args, **kwargs)
@@ -187,7 +190,7 @@ class Consumer(driver.Consumer):
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Let the present batch end, commit what is safe, then forget the assignment."""
-        stored = await self._stored()
+        stored = not self._held and await self._stored(REVOKE_STORE_SECONDS, "of a rebalance")
         try:
             await asyncio.wait_for(self.force_commit(), REVOKE_COMMIT_SECONDS)
         except asyncio.TimeoutError:
@@ -198,12 +201,16 @@ class Consumer(driver.Consumer):
                 self.storing.release()
             await super().on_partitions_revoked(revoked)
 
-    async def _stored(self) -> bool:
+    async def hold(self) -> None:
+        """Let the present batch end, and see to it that no other begins: this worker stops."""
+        self._held = await self._stored(STOP_STORE_SECONDS, "after it is to stop")
+
+    async def _stored(self, seconds: float, when: str) -> bool:
         """Wait until no batch is being stored; return whether the lock was taken for that."""
         try:
-            return await asyncio.wait_for(self.storing.acquire(), REVOKE_STORE_SECONDS)
+            return await asyncio.wait_for(self.storing.acquire(), seconds)
         except asyncio.TimeoutError:
-            log.warning("a batch is not stored within %s s of a rebalance", REVOKE_STORE_SECONDS)
+            log.warning("a batch is not stored within %s s %s", seconds, when)
             return False
 
     def _forget(self) -> None:

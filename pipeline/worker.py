@@ -62,10 +62,12 @@ class Worker(faust.App):
     Attributes:
         health: Looked at while it runs.
         status: Answers monitoring while it runs.
+        pulse: Knows the consumer once it is used.
     """
 
     health: WorkerHealth | None = None
     status: StatusServer | None = None
+    pulse: Pulse | None = None
 
     transport_class: type[Transport] = Transport
 
@@ -87,12 +89,15 @@ class Worker(faust.App):
         await super().on_start()
 
     async def stop(self) -> None:
-        """Stop, and leave after ``STOP_SECONDS`` even if Kafka does not answer.
+        """Finish the present batch and stop; leave after ``STOP_SECONDS`` whoever does not answer.
 
-        Faust and aiokafka would wait for a broker through several requests in turn. Nothing depends
-        on it: what was not committed is read again, as after a kill.
+        Faust stops its producer before the loop that stores, and waits with aiokafka for a broker
+        through several requests in turn. Nothing depends on either: what was not committed is read
+        again, as after a kill.
         """
         leave_after(STOP_SECONDS, lambda: int(self.crashed))
+        if self.pulse is not None and self.pulse.consumer is not None and not self.crashed:
+            await self.pulse.consumer.hold()
         await super().stop()
 
 
@@ -139,7 +144,7 @@ def create(
     idle_watch = topics.Watch(settings, ids)
     intake = Intake(settings)
     health = WorkerHealth(settings, metrics, pulse, intake, detection, refresher, ping)
-    app.health = health
+    app.health, app.pulse = health, pulse
     if taken is not None:
         app.status = StatusServer(settings, taken, health.exposition, health.alive, health.ready)
     channel = app.topic(*sorted(ids), schema=ChunkSchema())
@@ -161,6 +166,9 @@ def create(
         try:
             await work
         except TouchlineError as error:
+            if app.should_stop:  # its producer has stopped already
+                log.warning("stopped, nothing of the present batch is acknowledged: %s", error)
+                return
             pulse.ended = str(error)
             log.critical("stopping, nothing of the present batch is acknowledged: %s", error)
             await app.crash(error)

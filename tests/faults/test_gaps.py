@@ -1,15 +1,18 @@
-"""Offsets without records: aborted transactions and control records."""
+"""Offsets without records: aborted transactions, control records, and what compaction took."""
 
 from __future__ import annotations
 
 import asyncio
+from time import sleep
 
+import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
+from kafka.admin import ConfigResource, ConfigResourceType
 
 from pipeline import topics
 from tests.faults.harness import Trial, trial
-from tests.faults.sending import KEY, send, valid
+from tests.faults.sending import KEY, records, send, valid
 from tests.kafka import choice
 from tests.waiting import until
 
@@ -70,4 +73,54 @@ def test_transactions_leave_gaps_that_are_passed(tmp_path):
             run.line.count("SELECT count() - uniqExact(event_id) FROM interactions")
         )
         result.wrong = max(run.stored() - len(first) - kept - len(last), 0)
+        assert (result.lost, result.duplicated, result.wrong) == (0, 0, 0)
+
+
+#: Keeps of each key the last record, at once, but for what is still written to.
+COMPACTED = {
+    "cleanup.policy": "compact",
+    "min.cleanable.dirty.ratio": "0.001",
+    "max.compaction.lag.ms": "1000",
+    "segment.ms": "1000",
+}
+
+
+def test_what_compaction_took_leaves_gaps_that_are_passed(tmp_path):
+    if not choice.is_apache():
+        pytest.skip("the embedded broker compacts nothing: --kafka apache")
+    with trial(
+        tmp_path, 21, "a worker away while its topic is compacted: 300 records become 30",
+        "commit advances to the end, what is left is stored", partitions=1,
+        batch_rows=50, batch_seconds=0.05,
+    ) as run:  # fmt: skip
+        settings, topic = run.line.settings, topics.interactions(run.line.settings, "web")
+        send(run, [valid(number) for number in range(100)])
+        worker = run.worker()
+        run.line.drain(worker)
+        worker.stop()
+        with topics.admin(settings) as client:
+            client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, COMPACTED)])
+        for number in range(100, 400):
+            send(run, [valid(number)], key=b"customer_id:C-%d" % (number % 30))
+        sleep(2.0)
+        send(run, [valid(number) for number in range(400, 450)], key=b"another")  # a new segment
+        until(
+            lambda: len(records(settings, topic)) <= 1 + 30 + 50,
+            120, "the log to be compacted",
+        )  # fmt: skip
+        left = {orjson.loads(value or b"")["event_id"] for value, _ in records(settings, topic)}
+        wanted = left | {f"e-{number}" for number in range(100)}
+        assert len(wanted) == 100 + 30 + 50
+        end = run.line.ends()[topic, 0]
+        assert end == 450
+        worker = run.worker()
+        until(
+            lambda: topics.committed(settings).get((topic, 0)) == end or worker.check(),
+            120, "the commit to pass the gaps",
+        )  # fmt: skip
+        stored = run.line.client.query("SELECT event_id FROM interaction_records").result_columns[0]
+        result = run.result
+        result.records, result.faults = 450, 450 - len(left)
+        result.lost, result.duplicated = len(wanted - {*stored}), len(stored) - len({*stored})
+        result.wrong = len({*stored} - wanted)
         assert (result.lost, result.duplicated, result.wrong) == (0, 0, 0)

@@ -8,6 +8,8 @@ import pytest
 
 from pipeline.simulator import Plan
 from tests.faults.harness import log_of, trial
+from tests.faults.http_proxy import Fault
+from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -59,6 +61,28 @@ def stopped(tmp_path, fault):
 @pytest.mark.parametrize("fault", ["ClickHouse frozen"])
 def test_sigterm_is_obeyed_while_clickhouse_does_not_answer(tmp_path, fault):
     stopped(tmp_path, fault)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "ended"), [(3.0, True), pytest.param(12.0, False, marks=pytest.mark.slow)]
+)
+def test_the_batch_that_is_being_stored_ends_first_where_it_can(tmp_path, seconds, ended):
+    """Its moments go to Kafka: the producer must not stop before it, and need not be there."""
+    with trial(
+        tmp_path, 3, f"SIGTERM while an insert takes {seconds:.0f} s",
+        f"exit 0, the batch {'is' if ended else 'is not'} acknowledged", **SMALL,
+    ) as run:  # fmt: skip
+        run.line.produce(PLAN)
+        slow = Fault("late", "INSERT INTO interaction_records", seconds=seconds)
+        run.clickhouse.inject(slow)
+        worker = run.worker()
+        until(lambda: slow.done or worker.check(), 60, "the slow insert")
+        committed = run.committed()
+        worker.process.terminate()
+        assert worker.process.wait(DEADLINE) == 0, log_of(worker)[-2000:]
+        assert (run.committed() > committed) is ended, log_of(worker)[-2000:]
+        assert "CRITICAL" not in log_of(worker)
+        run.finish()
 
 
 @pytest.mark.slow
