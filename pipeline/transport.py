@@ -203,7 +203,8 @@ class Consumer(driver.Consumer):
 
     async def hold(self) -> None:
         """Let the present batch end, and see to it that no other begins: this worker stops."""
-        self._held = await self._stored(STOP_STORE_SECONDS, "after it is to stop")
+        if not self._held and await self._stored(STOP_STORE_SECONDS, "of being told to stop"):
+            self._held = True
 
     async def _stored(self, seconds: float, when: str) -> bool:
         """Wait until no batch is being stored; return whether the lock was taken for that."""

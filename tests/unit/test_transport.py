@@ -324,3 +324,48 @@ def test_a_rebalance_does_not_wait_for_ever(monkeypatch, caplog):
     assert order == ["revoked", "stored"]
     assert log.committed == {}
     assert "not stored within 0.05 s of a rebalance" in caplog.text
+
+
+def test_a_worker_that_stops_lets_no_other_batch_begin_and_a_rebalance_not_wait(monkeypatch):
+    consumer, order = consumer_of(Log(range(5))), []
+
+    async def told(_):
+        order.append("revoked")
+
+    monkeypatch.setattr(consumer, "_on_partitions_revoked", told)
+
+    async def store():
+        async with consumer.storing:
+            await asyncio.sleep(0.1)
+            order.append("stored")
+        async with consumer.storing:
+            order.append("stored another")
+
+    async def stop():
+        await asyncio.sleep(0)  # it has begun
+        await consumer.hold()
+        await consumer.hold()
+        order.append("held")
+        await asyncio.wait_for(consumer.on_partitions_revoked({PLACE}), 1.0)
+
+    async def both():
+        storing = asyncio.ensure_future(store())
+        await stop()
+        assert consumer.storing.locked()
+        storing.cancel()
+
+    run(both())
+    assert order == ["stored", "held", "revoked"]
+
+
+def test_a_worker_that_stops_does_not_wait_for_ever(monkeypatch, caplog):
+    consumer = consumer_of(Log(range(5)))
+    monkeypatch.setattr("pipeline.transport.STOP_STORE_SECONDS", 0.05)
+
+    async def stop():
+        async with consumer.storing:
+            await consumer.hold()
+
+    run(stop())
+    assert "not stored within 0.05 s of being told to stop" in caplog.text
+    assert not consumer.storing.locked()
