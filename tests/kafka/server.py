@@ -190,7 +190,8 @@ def _java(place: Path, program: str, *arguments: str) -> list[str]:
 
 
 def _format(place: Path, users: Mapping[str, str]) -> None:
-    cluster = urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")
+    # an id that begins with a dash, as one in 64 would, is taken for an option
+    cluster = urlsafe_b64encode(b"\0" + uuid4().bytes[1:]).decode().rstrip("=")
     arguments = ["format", "--cluster-id", cluster, "--config", str(place / "server.properties")]
     for user, password in users.items():
         for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):
